@@ -1,0 +1,1 @@
+"""A model with all that it needs, verified before use, and what a site learnt."""

@@ -1,0 +1,168 @@
+"""What was learnt of one machine on site: one file beside the bundle.
+
+A site holds for the exact model file that it was learnt with: int8 and float,
+ONNX and TFLite give different embeddings, so another model needs another site.
+"""
+
+import contextlib
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+
+from asd_agent.bundle.member import Member
+from asd_agent.errors import SiteError
+
+SITE_FILE = "site.safetensors"
+MAX_SITE_BYTES = 268_435_456
+"""A larger file is not read"""
+
+
+@dataclass(frozen=True, slots=True)
+class SiteMember:
+    """What one member of the bundle learnt."""
+
+    bank: NDArray[np.float32]
+    """Pooled normal windows, shape ``(n, pooled_size)``"""
+    scores: NDArray[np.float32]
+    """Scores of normal windows that the bank had not seen, shape ``(m,)``"""
+
+
+@dataclass(frozen=True, slots=True)
+class SiteInfo:
+    """Where a site comes from."""
+
+    bundle: str
+    """Identifier of the bundle it was learnt with"""
+    models: dict[str, str]
+    """SHA-256 of the model file of each member, empty without a network"""
+    learnt: str
+    """When, RFC 3339"""
+    seconds: float
+    """Seconds of sound that were learnt from"""
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """What was learnt of one machine."""
+
+    info: SiteInfo
+    bands: NDArray[np.float32]
+    """Decibel in each group of bands, for each window of the bank: what the
+    machine sounds like when it is well, shape ``(n, groups)``"""
+    members: dict[str, SiteMember]
+
+    @staticmethod
+    def path(state_dir: Path, source: str) -> Path:
+        """Where the site of a source lies."""
+        return state_dir / "sites" / source / SITE_FILE
+
+    def save(self, path: Path) -> None:
+        """Write the site: whole or not at all, also when power fails.
+
+        Raises
+        ------
+        SiteError
+            The folder cannot be written.
+        """
+        tensors = {"bands": self.bands}
+        for name, member in self.members.items():
+            tensors[f"{name}/bank"] = member.bank
+            tensors[f"{name}/scores"] = member.scores
+        raw = save(tensors, metadata={"info": json.dumps(asdict(self.info))})
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            _write_whole(path, raw)
+        except OSError as error:
+            raise SiteError(
+                f"{path}: cannot be written: {error.strerror}. Give this user the "
+                "folder, or set state_dir to one that it may write"
+            ) from error
+
+    @classmethod
+    def load(cls, path: Path, members: Sequence[Member]) -> "Site":
+        """Read a site that was learnt with these members.
+
+        Raises
+        ------
+        SiteError
+            The file is missing, damaged, or of another model.
+        """
+        info, tensors = _read(path)
+        found = {}
+        for member in members:
+            name = member.spec.name
+            if info.models.get(name) != member.model_sha256:
+                raise SiteError(
+                    f"{path}: was learnt with another model ({info.bundle}). "
+                    "Learn the source again: asd-agent learn"
+                )
+            found[name] = SiteMember(
+                _tensor(path, tensors, f"{name}/bank", member.pooled_size),
+                _tensor(path, tensors, f"{name}/scores"),
+            )
+        bands = _tensor(path, tensors, "bands", len(members[0].groups))
+        if any(len(member.bank) != len(bands) for member in found.values()):
+            raise SiteError(f"{path}: its members hold different numbers of windows")
+        return cls(info, bands, found)
+
+
+def _write_whole(path: Path, raw: bytes) -> None:
+    """Write beside, flush to the medium, rename, flush the folder."""
+    partial = path.with_name(path.name + ".partial")
+    try:
+        with partial.open("wb") as file:
+            file.write(raw)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except OSError:
+        with contextlib.suppress(OSError):
+            partial.unlink()
+        raise
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def _read(path: Path) -> tuple[SiteInfo, dict[str, NDArray[np.float32]]]:
+    if not path.exists():
+        raise SiteError(f"{path}: nothing has been learnt yet. Run asd-agent learn")
+    try:
+        if path.stat().st_size > MAX_SITE_BYTES:
+            raise SiteError(f"{path}: has more than {MAX_SITE_BYTES} bytes")
+        with safe_open(path, framework="numpy") as file:
+            info = SiteInfo(**json.loads((file.metadata() or {})["info"]))
+            return info, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
+        raise SiteError(
+            f"{path}: is damaged ({error}). Move it away and learn the source again"
+        ) from error
+
+
+def _tensor(
+    path: Path,
+    tensors: dict[str, NDArray[np.float32]],
+    name: str,
+    width: int | None = None,
+) -> NDArray[np.float32]:
+    """A tensor of shape ``(n, width)``, or ``(n,)``; a damaged one is refused."""
+    if name not in tensors:
+        raise SiteError(f"{path}: holds no tensor {name!r}. Learn the source again")
+    found = tensors[name]
+    expected = (len(found),) if width is None else (len(found), width)
+    least = 2 if width is None else 1
+    if found.shape != expected or len(found) < least or not np.isfinite(found).all():
+        raise SiteError(
+            f"{path}: tensor {name!r} of shape {found.shape} is not usable. "
+            "Learn the source again"
+        )
+    return found

@@ -1,0 +1,56 @@
+"""Check all that a configuration names, without listening to anything."""
+
+from collections.abc import Iterator
+
+from asd_agent.bundle.member import Member
+from asd_agent.bundle.site import Site
+from asd_agent.capture import devices
+from asd_agent.capture.recording import recordings
+from asd_agent.config import Config, SourceConfig
+from asd_agent.mqtt.security import password, tls_context
+from asd_agent.setup import check_state_dir, members_of, open_bundle, site_path
+
+
+def check(config: Config) -> Iterator[str]:
+    """Yield a line for each thing that is well.
+
+    Raises
+    ------
+    AsdError
+        The first thing that is not.
+    """
+    bundle = open_bundle(config)
+    manifest = bundle.manifest
+    yield f"bundle {manifest.id} version {manifest.version}: whole, {bundle.path}"
+    members = members_of(config, bundle)
+    for member in members:
+        yield f"member {member.spec.name}: golden numbers agree, {member.library}"
+    check_state_dir(config.state_dir)
+    yield f"state_dir {config.state_dir}: can be written"
+    for source in config.sources:
+        yield _check_source(source)
+        yield _check_site(config, source, members)
+    if config.mqtt is not None:
+        password(config.mqtt)
+        tls_context(config.mqtt)
+        yield f"mqtt {config.mqtt.host}:{config.mqtt.port}: secrets can be read"
+
+
+def _check_source(source: SourceConfig) -> str:
+    if source.microphone is not None:
+        device = devices.find(source.microphone)
+        return f"source {source.name}: microphone {device.name}"
+    files = recordings([str(source.recording)])
+    return f"source {source.name}: {len(files)} recordings"
+
+
+def _check_site(config: Config, source: SourceConfig, members: list[Member]) -> str:
+    path = site_path(config, source)
+    if not path.exists():
+        return (
+            f"source {source.name}: not learnt yet; the agent takes its first "
+            f"{source.learn.minutes:g} min as normal"
+        )
+    site = Site.load(path, members)
+    minutes = site.info.seconds / 60
+    return f"source {source.name}: learnt {minutes:.1f} min on {site.info.learnt}"

@@ -1,0 +1,200 @@
+"""The configuration file as data: every key, its unit, default and rule."""
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+NAME_PATTERN = r"^[a-z0-9][a-z0-9_-]{0,62}$"
+"""A device or a source: one level of an MQTT topic, and a folder name"""
+RESERVED_NAMES = frozenset(
+    {"anomaly", "status", "info", "health", "request", "response", "bundle", "bundles"}
+)
+"""Topic levels that a source must not take"""
+LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=False)
+
+
+class TlsConfig(_Model):
+    """Transport security towards the broker; certificates are always verified."""
+
+    ca: Path | None = None
+    """Certificate authority in PEM; none: those of the system"""
+    cert: Path | None = None
+    """Client certificate in PEM"""
+    key: Path | None = None
+    """Private key of `cert` in PEM"""
+
+    @model_validator(mode="after")
+    def _pair(self) -> "TlsConfig":
+        if (self.cert is None) != (self.key is None):
+            raise ValueError("cert and key go together: give both or neither")
+        return self
+
+
+class MqttConfig(_Model):
+    """The broker that decisions are published to."""
+
+    host: str = Field(min_length=1)
+    """Host name or address"""
+    port: int = Field(8883, ge=1, le=65_535)
+    root: str = Field("factory", pattern=r"^[^+#/\s]+(/[^+#/\s]+)*$")
+    """First level of every topic"""
+    username: str | None = None
+    password_file: Path | None = None
+    """File whose first line is the password"""
+    tls: TlsConfig | Literal[False] = TlsConfig()
+    """`false` only for a broker on this machine, or with `insecure: true`"""
+    insecure: bool = False
+    """Accept a broker elsewhere without TLS: anybody can read and write"""
+    keepalive_s: int = Field(30, ge=5, le=3600)
+    """Seconds between signs of life"""
+    interval_s: float = Field(1.0, ge=0.1, le=3600)
+    """Seconds between two decisions of one source; a change goes at once"""
+
+    @model_validator(mode="after")
+    def _encrypted(self) -> "MqttConfig":
+        if self.tls is False and self.host not in LOOPBACK and not self.insecure:
+            raise ValueError(
+                f"tls: false is for a broker on this machine; {self.host} is not. "
+                "Remove it, or add insecure: true if nobody else shares the network"
+            )
+        return self
+
+
+class LearnConfig(_Model):
+    """How long a new source is listened to before it is judged."""
+
+    minutes: float = Field(15.0, gt=0, le=10_080)
+    """Minutes of normal sound that a running agent learns from"""
+
+
+class SourceConfig(_Model):
+    """One machine: a microphone, or recordings in its place."""
+
+    name: str = Field(pattern=NAME_PATTERN)
+    microphone: str | None = None
+    """A name or identifier as `asd-agent devices` prints it"""
+    recording: str | None = None
+    """A file, or a pattern such as /srv/pump/*.flac, played in order of name"""
+    channel: int = Field(0, ge=0, le=255)
+    """The one channel that is listened to, from 0"""
+    pace: Literal["realtime", "fast"] = "realtime"
+    """How a recording is played: as it was heard, or as fast as possible"""
+    loop: bool = False
+    """Start a recording again at its end"""
+    learn: LearnConfig = LearnConfig()
+
+    @field_validator("name")
+    @classmethod
+    def _not_reserved(cls, name: str) -> str:
+        if name in RESERVED_NAMES:
+            raise ValueError(f"{name} is a word of the MQTT topics; take another name")
+        return name
+
+    @model_validator(mode="after")
+    def _one_input(self) -> "SourceConfig":
+        if (self.microphone is None) == (self.recording is None):
+            raise ValueError("give either microphone or recording")
+        return self
+
+
+def _parse_rule(text: object) -> object:
+    if not isinstance(text, str):
+        return text
+    found = re.fullmatch(r"\s*(\d+)\s+of\s+(\d+)\s*", text)
+    if not found:
+        raise ValueError(f'{text!r} is not of the form "3 of 5"')
+    return {"k": int(found[1]), "n": int(found[2])}
+
+
+class CountRule(_Model):
+    """So many of so many windows: written ``3 of 5``."""
+
+    k: int = Field(ge=0)
+    n: int = Field(ge=1, le=1000)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_text(cls, value: object) -> object:
+        return _parse_rule(value)
+
+    @model_validator(mode="after")
+    def _possible(self) -> "CountRule":
+        if self.k > self.n:
+            raise ValueError(f"{self.k} of {self.n} cannot be reached")
+        return self
+
+
+class AlarmConfig(_Model):
+    """When a source is called anomalous."""
+
+    per_week: float = Field(1.0, gt=0, le=10_000)
+    """False alarms a week that are acceptable; the threshold follows from it"""
+    raise_: CountRule = Field(CountRule(k=3, n=5), alias="raise")
+    """Windows over the threshold that raise an alarm; a window starts every half"""
+    clear: CountRule = CountRule(k=0, n=10)
+    """At most so many over the threshold clear it"""
+
+    @model_validator(mode="after")
+    def _can_raise(self) -> "AlarmConfig":
+        if self.raise_.k < 1:
+            raise ValueError("raise: 0 windows would always be an alarm")
+        return self
+
+
+class BundleConfig(_Model):
+    """The model that listens."""
+
+    path: Path | None = None
+    """Folder of a bundle; none: the one that comes with the software"""
+    runtime: Literal["auto", "onnx", "tflite"] = "auto"
+    """`auto` takes the first model of the bundle whose runtime is installed"""
+
+
+def default_state_dir() -> Path:
+    """`/var/lib/asd` for root, else the user's data directory."""
+    if os.geteuid() == 0:
+        return Path("/var/lib/asd")
+    data = os.environ.get("XDG_DATA_HOME")
+    return (Path(data) if data else Path.home() / ".local" / "share") / "asd"
+
+
+class Config(_Model):
+    """The whole file. Only `device` and `sources` are required."""
+
+    device: str = Field(pattern=NAME_PATTERN)
+    """Name of this device in MQTT topics"""
+    state_dir: Path = Field(default_factory=default_state_dir)
+    """Folder for what is learnt"""
+    bundle: BundleConfig = BundleConfig()
+    mqtt: MqttConfig | None = None
+    """None: decisions are only logged"""
+    sources: Annotated[tuple[SourceConfig, ...], Field(min_length=1, max_length=16)]
+    alarm: AlarmConfig = AlarmConfig()
+
+    @model_validator(mode="after")
+    def _names_differ(self) -> "Config":
+        names = [source.name for source in self.sources]
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f"two sources have the name {name}")
+        return self
+
+    def files(self) -> Iterator[tuple[tuple[str | int, ...], Path]]:
+        """Every file that must exist, with the key that names it."""
+        if self.bundle.path:
+            yield ("bundle", "path"), self.bundle.path / "manifest.json"
+        if self.mqtt and self.mqtt.password_file:
+            yield ("mqtt", "password_file"), self.mqtt.password_file
+        if self.mqtt and self.mqtt.tls:
+            for key in ("ca", "cert", "key"):
+                path = getattr(self.mqtt.tls, key)
+                if path:
+                    yield ("mqtt", "tls", key), path

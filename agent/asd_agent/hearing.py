@@ -1,0 +1,73 @@
+"""From blocks of samples to what was heard in each unit."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from asd_agent.bundle.member import Member
+from asd_agent.capture.chunk import Block
+from asd_agent.capture.signal_health import Verdict, assess
+from asd_agent.features.stream import FeatureStream, Unit
+
+Array = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """One unit of sound, heard by every member of the bundle."""
+
+    end_sample: int
+    """Sample counter just past the unit"""
+    vectors: tuple[Array, ...]
+    """Vector of the unit, one for each member, shape ``(size,)``; empty if deaf"""
+    levels: Array
+    """Decibel in each group of bands, shape ``(groups,)``; empty if deaf"""
+    level_dbfs: float
+    """Root mean square of the unit, decibel to full scale"""
+    verdict: Verdict
+    """Whether it can be the sound of a machine at all"""
+    gap: bool
+    """Whether sound was lost between the unit before and this one"""
+
+
+class Hearing:
+    """Listens to one source. Has no clock and does no I/O."""
+
+    def __init__(self, members: Sequence[Member]) -> None:
+        self._members = members
+        self._streams = [FeatureStream(member.spec.features) for member in members]
+        self._gap = False
+        self._clipped_past = 0
+
+    def hear(self, block: Block) -> Iterator[Heard]:
+        """Take samples; yield each unit that they complete."""
+        if block.gap:
+            # A unit across lost samples would hold a jump that nobody made.
+            for stream in self._streams:
+                stream.reset(block.start)
+            self._gap = True
+        if block.clipped:
+            self._clipped_past = block.start + len(block.samples)
+        pushes = [stream.push(block.samples) for stream in self._streams]
+        for units in zip(*pushes, strict=True):
+            yield self._unit(units)
+            self._gap = False
+
+    def _unit(self, units: tuple[Unit, ...]) -> Heard:
+        samples = units[0].samples
+        health = assess(samples, clipped=units[0].start < self._clipped_past)
+        end_sample = units[0].start + len(samples)
+        if health.verdict is Verdict.NO_SIGNAL:
+            vectors: tuple[Array, ...] = ()
+            levels = np.zeros(0, np.float32)
+        else:
+            vectors = tuple(
+                member.embed(unit.values)
+                for member, unit in zip(self._members, units, strict=True)
+            )
+            levels = self._members[0].groups.levels(units[0].values)
+        return Heard(
+            end_sample, vectors, levels, health.level_dbfs, health.verdict, self._gap
+        )

@@ -1,0 +1,1 @@
+"""Memory bank, pooling, calibration, alarm: pure numpy, verbs `fit` and `score`."""

@@ -1,0 +1,119 @@
+"""Make the parts that a configuration names."""
+
+import os
+from collections.abc import Generator, Sequence
+from contextlib import closing
+from pathlib import Path
+
+from asd_agent.bundle.bundle import DEFAULT_BUNDLE, Bundle
+from asd_agent.bundle.member import Member, open_members
+from asd_agent.bundle.site import Site
+from asd_agent.capture.chunk import Block, Source
+from asd_agent.capture.feed import Feed
+from asd_agent.capture.microphone import Microphone
+from asd_agent.capture.recording import Recording
+from asd_agent.config import AlarmConfig, Config, SourceConfig
+from asd_agent.errors import ConfigError, SiteError, SoundError
+from asd_agent.pipeline import Pipeline
+from asd_agent.scoring.alarm import AlarmRule
+
+
+def open_bundle(config: Config) -> Bundle:
+    """Open and verify the bundle that the configuration names, or the default."""
+    return Bundle.open(config.bundle.path or DEFAULT_BUNDLE)
+
+
+def members_of(config: Config, bundle: Bundle) -> list[Member]:
+    """Open the bundle's members with the runtime that the configuration asks for."""
+    return open_members(bundle, config.bundle.runtime)
+
+
+def open_source(config: SourceConfig) -> Source:
+    """Open what a source listens to.
+
+    Raises
+    ------
+    SoundError
+        The device or the recording is not there.
+    """
+    if config.microphone is not None:
+        return Microphone(config.microphone, config.channel)
+    return Recording(
+        str(config.recording), config.channel, pace=config.pace, loop=config.loop
+    )
+
+
+def alarm_rule(config: AlarmConfig) -> AlarmRule:
+    """The rule that the configuration states."""
+    return AlarmRule(
+        raise_k=config.raise_.k,
+        raise_n=config.raise_.n,
+        clear_k=config.clear.k,
+        clear_n=config.clear.n,
+    )
+
+
+def site_path(config: Config, source: SourceConfig) -> Path:
+    """Where the site of a source lies."""
+    return Site.path(config.state_dir, source.name)
+
+
+def pipeline_of(config: Config, members: list[Member], site: Site) -> Pipeline:
+    """A pipeline for one source, at its start."""
+    return Pipeline(members, site, alarm_rule(config.alarm), config.alarm.per_week)
+
+
+def choose_source(config: Config, name: str | None) -> SourceConfig:
+    """The source of that name, or the only one.
+
+    Raises
+    ------
+    ConfigError
+        There is no such source, or there are several and none was named.
+    """
+    names = ", ".join(source.name for source in config.sources)
+    if name is None:
+        if len(config.sources) > 1:
+            raise ConfigError(f"several sources: say --source with one of {names}")
+        return config.sources[0]
+    for source in config.sources:
+        if source.name == name:
+            return source
+    raise ConfigError(f"--source {name}: no such source; there are {names}")
+
+
+def check_state_dir(path: Path) -> None:
+    """See that the state folder is there and can be written, before it is needed.
+
+    Raises
+    ------
+    SiteError
+        It cannot be made or written.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        probe = path / f".probe-{os.getpid()}"
+        probe.touch(exist_ok=False)
+        probe.unlink()
+    except OSError as error:
+        raise SiteError(
+            f"state_dir {path}: cannot be written: {error.strerror}. Give this user "
+            "the folder, or set state_dir to one that it may write"
+        ) from error
+
+
+def blocks_of(
+    source: Source, members: Sequence[Member]
+) -> Generator[Block, None, None]:
+    """Sound of a source at the rate of the front end, until it ends."""
+    with closing(Feed(source, members[0].spec.features.rate_hz)) as feed:
+        yield from feed.blocks()
+
+
+def too_short(file: Path, members: Sequence[Member]) -> SoundError:
+    """The refusal of a recording without a single unit."""
+    features = members[0].spec.features
+    return SoundError(
+        f"{file}: is shorter than one unit of "
+        f"{features.unit_samples / features.rate_hz:.2f} s; record more"
+    )
