@@ -1,0 +1,46 @@
+# Every target sets itself up in .venv. `make help` lists them.
+PYTHON ?= python3
+VENV := .venv
+RUN := $(VENV)/bin/python
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check format bench packages clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*##/ {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: $(VENV)/demo ## watch a machine being learnt and found faulty (2 minutes)
+	$(RUN) -m asd_train.demo
+
+test: $(VENV)/dev packages ## run every test
+	$(RUN) -m pytest
+
+check: $(VENV)/dev ## format, lint and types
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/mypy
+
+format: $(VENV)/dev ## rewrite the code as ruff wants it
+	$(VENV)/bin/ruff format .
+	$(VENV)/bin/ruff check --fix .
+
+bench: $(VENV)/dev ## measure speed, memory and start on this machine
+	$(RUN) tests/bench/run.py
+
+packages: ## see that the Debian packages of the tests are there
+	sh tests/support/packages.sh
+
+clean: ## remove what the targets made
+	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+
+# What the tests need holds what the demo needs.
+$(VENV)/demo: pyproject.toml constraints.txt
+	test -e $(VENV)/dev || { \
+	  test -x $(RUN) || $(PYTHON) -m venv $(VENV); \
+	  $(RUN) -m pip install --quiet --constraint constraints.txt --editable '.[demo]'; }
+	touch $@
+
+$(VENV)/dev: pyproject.toml constraints.txt
+	test -x $(RUN) || $(PYTHON) -m venv $(VENV)
+	$(RUN) -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@ $(VENV)/demo
