@@ -1,0 +1,1 @@
+"""Sources of sound: microphones and recordings, addressed by a sample counter."""

@@ -1,0 +1,190 @@
+"""One capture device: its lasting name, and whether the user means it."""
+
+import difflib
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from asd_agent.capture import asound
+from asd_agent.errors import SoundError
+
+_CARD = re.compile(r"\(hw:(\d+),(\d+)\)")
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """One capture device."""
+
+    index: int
+    """Its number in PortAudio: changes when something is plugged in"""
+    name: str
+    """Its name in PortAudio"""
+    id: str
+    """``usb:VENDOR:PRODUCT[:SERIAL][@PORT]``, which lasts, or else its name"""
+    host_api: str
+    """Sound system that it belongs to, such as ``ALSA``"""
+    channels: int
+    """Channels that it can capture"""
+    rate_hz: int
+    """Hertz that it runs at unless told otherwise"""
+    default: bool
+    """Whether the system captures from it unless told otherwise"""
+    card: int | None
+    """Number of its ALSA card, if it is one"""
+
+
+def describe(
+    infos: Iterable[Mapping[str, Any]],
+    host_apis: Sequence[Mapping[str, Any]],
+    default: int,
+    root: Path = asound.ROOT,
+) -> list[Device]:
+    """Make devices of what PortAudio lists; outputs and ``null`` are left out.
+
+    Parameters
+    ----------
+    infos, host_apis : sequences of mappings
+        As PortAudio gives them.
+    default : int
+        Index of the default input, below 0 if there is none.
+    root : Path
+        Where ``/proc`` and ``/sys`` are looked for.
+    """
+    inputs = [
+        info
+        for info in infos
+        if info["max_input_channels"] > 0 and info["name"] != "null"
+    ]
+    places = [_place(info["name"]) for info in inputs]
+    ids = _ids({card for card, _ in places if card is not None}, root)
+    return [
+        Device(
+            index=int(info["index"]),
+            name=info["name"],
+            id=ids[card] + (f",{pcm}" if pcm else "") if card in ids else info["name"],
+            host_api=host_apis[info["hostapi"]]["name"],
+            channels=int(info["max_input_channels"]),
+            rate_hz=round(info["default_samplerate"]),
+            default=info["index"] == default,
+            card=card,
+        )
+        for info, (card, pcm) in zip(inputs, places, strict=True)
+    ]
+
+
+def _place(name: str) -> tuple[int | None, int]:
+    """Card and device of an ALSA name such as ``USB Audio: - (hw:1,0)``."""
+    found = _CARD.search(name)
+    return (int(found[1]), int(found[2])) if found else (None, 0)
+
+
+def _ids(cards: Iterable[int], root: Path) -> dict[int | None, str]:
+    """Identify each USB card; twins are told apart by the port they are in."""
+    usb = {card: asound.usb_card(card, root) for card in cards}
+    plain = {
+        card: (":".join(filter(None, ("usb", found.product, found.serial))), found.port)
+        for card, found in usb.items()
+        if found
+    }
+    times = Counter(name for name, _ in plain.values())
+    return {
+        card: f"{name}@{port}" if times[name] > 1 and port else name
+        for card, (name, port) in plain.items()
+    }
+
+
+def choose(wanted: str, devices: Sequence[Device], root: Path = asound.ROOT) -> Device:
+    """Choose the one device that the user means.
+
+    Parameters
+    ----------
+    wanted : str
+        ``usb:VENDOR:PRODUCT[:SERIAL][@PORT]``, ``default``, a name, a part of
+        one name, or ``index:N``, which another plug can change.
+
+    Raises
+    ------
+    SoundError
+        No device answers to it, or several do.
+    """
+    if not devices:
+        raise SoundError(f"microphone {wanted!r}: {why_none(root)}")
+    text = wanted.casefold()
+    matches = _matches(text, devices)
+    if len(matches) == 1:
+        return matches[0]
+    if matches:
+        raise SoundError(
+            f"microphone {wanted!r} is one of several: {_listed(matches)}; "
+            "write the whole of one"
+        )
+    there = _listed(_nearest(text, devices))
+    raise SoundError(
+        f"microphone {wanted!r} is not there; found: {there}; "
+        "write one of these, or check the cable"
+    )
+
+
+def _matches(text: str, devices: Sequence[Device]) -> list[Device]:
+    """Devices that answer to a name in lower case, the exact ones if there are."""
+    if text == "default":
+        return [d for d in devices if d.default]
+    if text.startswith("index:"):
+        return [d for d in devices if f"index:{d.index}" == text]
+    if not text or text.isdigit():
+        return []
+    if text.startswith("usb:"):
+        longer = (f"{text}:", f"{text}@")
+        exact = [d for d in devices if d.id.casefold() == text]
+        return exact or [d for d in devices if d.id.casefold().startswith(longer)]
+    exact = [d for d in devices if d.name.casefold() == text]
+    return exact or [d for d in devices if text in d.name.casefold()]
+
+
+def _nearest(text: str, devices: Sequence[Device]) -> list[Device]:
+    def likeness(device: Device) -> float:
+        names = (device.id.casefold(), device.name.casefold())
+        return max(difflib.SequenceMatcher(None, text, n).ratio() for n in names)
+
+    return sorted(devices, key=likeness, reverse=True)
+
+
+def _listed(devices: Iterable[Device]) -> str:
+    return ", ".join(
+        repr(d.id) if d.id == d.name else f"{d.id!r} ({d.name})" for d in devices
+    )
+
+
+def why_none(root: Path = asound.ROOT) -> str:
+    """Say why there may be no capture device, and what to do."""
+    forbidden = asound.forbidden(root)
+    if forbidden:
+        return (
+            f"no permission to open {forbidden[0]}; add the user to the group audio: "
+            "sudo usermod -aG audio $USER, then log in again"
+        )
+    return "no capture device found; plug one in, and look for it with arecord -l"
+
+
+def table(devices: Sequence[Device], rates_hz: Mapping[int, Sequence[int]]) -> str:
+    """Lay out the devices for a terminal.
+
+    Parameters
+    ----------
+    devices : sequence of Device
+    rates_hz : mapping
+        Device index to the rates in hertz that open, see `devices.rates`.
+    """
+    rows = [("MICROPHONE", "NAME", "CHANNELS", "RATES THAT OPEN (HZ)")]
+    for device in devices:
+        rates = " ".join(map(str, rates_hz.get(device.index, ()))) or "none"
+        mark = " (default)" if device.default else ""
+        rows.append((device.id, f"{device.name}{mark}", str(device.channels), rates))
+    widths = [max(len(row[column]) for row in rows) for column in range(3)]
+    return "\n".join(
+        "  ".join([*(t.ljust(w) for t, w in zip(row, widths, strict=False)), row[3]])
+        for row in rows
+    )
