@@ -1,0 +1,1 @@
+"""Runtimes that turn a unit into an embedding."""
