@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from asd_agent.bundle.member import Member
-from asd_agent.bundle.site import Site
+from asd_agent.bundle.site import Site, is_learnt
 from asd_agent.capture import devices
 from asd_agent.capture.recording import recordings
 from asd_agent.config import Config, SourceConfig
@@ -46,7 +46,7 @@ def _check_source(source: SourceConfig) -> str:
 
 def _check_site(config: Config, source: SourceConfig, members: list[Member]) -> str:
     path = site_path(config, source)
-    if not path.exists():
+    if not is_learnt(path):
         return (
             f"source {source.name}: not learnt yet; the agent takes its first "
             f"{source.learn.minutes:g} min as normal"

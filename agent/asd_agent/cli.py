@@ -68,7 +68,7 @@ class _Parser(argparse.ArgumentParser):
 if (
     TYPE_CHECKING
 ):  # argparse names the type nowhere else, and at run time not as generic
-    Verbs = argparse._SubParsersAction[argparse.ArgumentParser]
+    Verbs = argparse._SubParsersAction[_Parser]
 
 
 def _verb(

@@ -20,6 +20,14 @@ LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 class _Model(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=False)
 
+    @field_validator("*", mode="before")
+    @classmethod
+    def _printable(cls, value: object) -> object:
+        # The system takes no path with NUL, and a log no name with a line break.
+        if isinstance(value, str) and not value.isprintable():
+            raise ValueError("holds a character that cannot be printed")
+        return value
+
 
 class TlsConfig(_Model):
     """Transport security towards the broker; certificates are always verified."""
@@ -146,6 +154,11 @@ class AlarmConfig(_Model):
     def _can_raise(self) -> "AlarmConfig":
         if self.raise_.k < 1:
             raise ValueError("raise: 0 windows would always be an alarm")
+        if self.clear.k >= self.raise_.k or self.clear.n < self.raise_.n:
+            raise ValueError(
+                "clear: needs fewer hits in at least as many windows as raise, or an "
+                "alarm would flicker"
+            )
         return self
 
 

@@ -3,7 +3,7 @@
 import difflib
 import types
 import typing
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -28,26 +28,22 @@ def load(path: Path) -> Config:
         Everything that is wrong, one line each: file, line, key, rule, fix.
     """
     text = _text(path)
-    try:
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise ConfigError(f"{path}:{line}: not YAML: {error.problem}") from error
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path}: not YAML: {error}") from error
     lines = Lines(path)
-    if not isinstance(node, yaml.MappingNode):
-        raise ConfigError(f"{path}:1: expected keys such as device: and sources:")
-    lines.read(node, ())
+    values = _parse(text, lines, path)
     try:
-        config = Config.model_validate(yaml.safe_load(text))
+        config = Config.model_validate(values)
     except ValidationError as error:
-        lines.problems += [lines.explain(dict(e)) for e in error.errors()]
+        lines.problems += [
+            lines.explain(dict(e))
+            for e in error.errors()
+            # What is not the `false` of a union is told about its other type.
+            if not any("literal[" in str(part) for part in e["loc"])
+        ]
     else:
         lines.problems += [
             lines.at(key, f"there is no file {file}; check the path")
             for key, file in config.files()
-            if not file.is_file()
+            if not _is_file(file)
         ]
     if lines.problems:
         raise ConfigError("\n".join(lines.problems))
@@ -63,6 +59,53 @@ def _text(path: Path) -> str:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: not text in UTF-8: {error.reason}") from error
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # not even allowed to look, or no possible name
+        return False
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML in which each value stands where it belongs, as itself.
+
+    An alias can stand for itself or grow without bound, and a tag can ask for
+    a value that the text is not; a configuration needs neither.
+    """
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        event: yaml.NodeEvent = self.peek_event()  # type: ignore[no-untyped-call]  # PyYAML's stubs
+        tagged = getattr(event, "tag", None) is not None
+        if tagged or isinstance(event, yaml.AliasEvent):
+            problem = f"{'a tag (!)' if tagged else 'an alias (*)'} is not taken here"
+            raise yaml.MarkedYAMLError(
+                problem=problem,
+                problem_mark=event.start_mark,  # type: ignore[arg-type]  # PyYAML's stubs
+            )
+        return super().compose_node(parent, index)
+
+
+def _parse(text: str, lines: "Lines", path: Path) -> Mapping[Hashable, Any]:
+    """Values of a file; notes the line of each."""
+    try:
+        loader = _Loader(text)
+        node = loader.get_single_node()
+        if not isinstance(node, yaml.MappingNode):
+            raise ConfigError(f"{path}:1: expected keys such as device: and sources:")
+        lines.read(node, ())
+        values: Mapping[Hashable, Any] = loader.construct_document(node)
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        problem = ", ".join(filter(None, (error.context, error.problem)))
+        raise ConfigError(f"{path}:{line}: not YAML: {problem}") from error
+    except (yaml.YAMLError, ValueError) as error:  # such as the date 2026-13-32
+        problem = " ".join(str(error).split())
+        raise ConfigError(f"{path}: not YAML: {problem}") from error
+    except RecursionError as error:
+        raise ConfigError(f"{path}: not YAML: nested too deeply") from error
+    return values
 
 
 class Lines:
@@ -100,7 +143,7 @@ class Lines:
 
     def explain(self, error: Mapping[str, Any]) -> str:
         """Put an error of pydantic into a sentence for this file."""
-        loc = tuple(part for part in error["loc"] if not _is_branch(part))
+        loc = self._key(error["loc"])
         kind, value = error["type"], error["input"]
         if kind == "extra_forbidden":
             names = list(_names(Config, loc[:-1]))
@@ -109,10 +152,20 @@ class Lines:
             return self.at(loc, f"no such key; {hint}")
         if kind == "missing":
             return self.at(loc, "is missing; add it")
+        if kind == "model_type":
+            return self.at(loc, f"expected keys below it, found {_shown(loc, value)}")
         text = error["msg"].removeprefix("Value error, ")
         if kind != "value_error":
             text = f"{text[0].lower()}{text[1:]}, found {_shown(loc, value)}"
         return self.at(loc, text)
+
+    def _key(self, location: Iterable[str | int]) -> KeyPath:
+        """Where in the file; pydantic names the type of a union in between."""
+        key: KeyPath = ()
+        for part in location:
+            if (*key, part) in self._lines or not _is_branch(part):
+                key = (*key, part)
+        return key
 
 
 def _is_branch(part: object) -> bool:
@@ -128,9 +181,9 @@ def _dotted(key: KeyPath) -> str:
 
 
 def _shown(key: Hashable, value: object) -> str:
-    if "password" in str(key):
-        return "a value that is not shown"
     text = repr(value)
+    if "password" in f"{key}{text}":
+        return "a value that is not shown"
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
@@ -139,7 +192,8 @@ def _names(model: type[BaseModel], key: KeyPath) -> Iterator[str]:
     for part in key:
         if isinstance(part, str):
             found = [f for n, f in model.model_fields.items() if part in (n, f.alias)]
-            model = next(_models(found[0].annotation))
+            if found:  # else the name of one type of a union
+                model = next(_models(found[0].annotation))
     for name, field in model.model_fields.items():
         yield field.alias or name
 

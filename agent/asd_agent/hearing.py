@@ -38,22 +38,32 @@ class Hearing:
     def __init__(self, members: Sequence[Member]) -> None:
         self._members = members
         self._streams = [FeatureStream(member.spec.features) for member in members]
+        self._begun = False
         self._gap = False
         self._clipped_past = 0
 
     def hear(self, block: Block) -> Iterator[Heard]:
         """Take samples; yield each unit that they complete."""
+        past = block.start + len(block.samples)
         if block.gap:
-            # A unit across lost samples would hold a jump that nobody made.
-            for stream in self._streams:
-                stream.reset(block.start)
+            # A unit across lost samples would hold a jump that nobody made, and
+            # the jump can lie anywhere in the block.
+            self._reset(past)
             self._gap = True
+            return
+        if not self._begun:
+            self._reset(block.start)
         if block.clipped:
-            self._clipped_past = block.start + len(block.samples)
+            self._clipped_past = past
         pushes = [stream.push(block.samples) for stream in self._streams]
         for units in zip(*pushes, strict=True):
             yield self._unit(units)
             self._gap = False
+
+    def _reset(self, start: int) -> None:
+        for stream in self._streams:
+            stream.reset(start)
+        self._begun = True
 
     def _unit(self, units: tuple[Unit, ...]) -> Heard:
         samples = units[0].samples

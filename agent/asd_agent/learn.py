@@ -124,8 +124,8 @@ class Learner:
                 f"{self._window_s:.1f} s, or two recordings, are the least. "
                 "Learn from more of it"
             )
-        total = sum(map(len, self._segments))
-        kept = self._windows(-(-total // MAX_BANK))
+        kept = self._windows(1)
+        kept = kept[:: -(-len(kept) // MAX_BANK)]
         free = [
             _free_of(kept, held[part.start : part.stop]) for part in _parts(len(held))
         ]
@@ -142,11 +142,13 @@ class Learner:
         step = window_step(self._units)
         step_s = step * self._features.shift_samples / self._features.rate_hz
         windows = len(next(iter(site.members.values())).scores)
-        needed = 1 / rule.alpha(per_week, step_s) - 1
+        # Boole's inequality, as in the pipeline: each member has its share.
+        members = len(self._members)
+        needed = members / rule.alpha(per_week, step_s) - 1
         return Support(
             seconds=self.seconds,
             windows=windows,
-            per_week=rule.alarms_per_week(1 / (windows + 1), step_s),
+            per_week=rule.alarms_per_week(min(1, members / (windows + 1)), step_s),
             needed_s=needed
             * self._units
             * self._features.shift_samples

@@ -75,6 +75,11 @@ class Pipeline:
         self._event: Event | None = None
         self._full = 0
 
+    @property
+    def clipped(self) -> bool:
+        """Whether a unit of the window is clipped and may hide an anomaly."""
+        return any(self._clipped)
+
     def step(self, block: Block) -> Iterator[Decision]:
         """Take samples; yield a decision for each unit that they complete.
 
@@ -127,9 +132,7 @@ class Pipeline:
         """Let one whole window count towards the alarm."""
         if not self._alarm.update(worst.p_value <= self.alpha):
             self._event = None
-            # Clipped sound may hide an anomaly: never call it normal.
-            clipped = any(self._clipped)
-            self._state = State.MIC_SUSPECT if clipped else State.NORMAL
+            self._state = State.MIC_SUSPECT if self.clipped else State.NORMAL
             return
         if self._event is None:
             self._event = Event(end_sample, worst.score, self._explain(worst))

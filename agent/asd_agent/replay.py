@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
-from itertools import pairwise
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -13,7 +12,6 @@ from asd_agent.config import Config, SourceConfig
 from asd_agent.errors import SoundError
 from asd_agent.pipeline import Pipeline
 from asd_agent.progress import Progress
-from asd_agent.scoring.alarm import OVERLAP
 from asd_agent.scoring.decision import Decision, State
 from asd_agent.setup import (
     blocks_of,
@@ -70,11 +68,21 @@ def replay(
 def tape_records(
     pipeline: Pipeline, members: Sequence[Member], tape: Recording
 ) -> Iterator[Record]:
-    """Hear recordings as one tape; a record for every decision."""
+    """Hear recordings as one tape; a record for every decision.
+
+    Raises
+    ------
+    SoundError
+        The tape is not usable, or is shorter than one unit.
+    """
     rate_hz = members[0].spec.features.rate_hz
+    heard = False
     for block in blocks_of(tape, members):
         for decision in pipeline.step(block):
+            heard = True
             yield decision_record(decision, rate_hz)
+    if not heard:
+        raise too_short(tape.name, members)
 
 
 def file_record(
@@ -83,29 +91,35 @@ def file_record(
     """Hear one file on its own and sum it up.
 
     The score is that of the least normal window; its p-value is corrected for
-    the number of windows that do not overlap (Bonferroni). The state is
-    `anomalous` if that p-value is one that counts towards an alarm: a file is
-    too short for k of n. A file shorter than a window is one window.
+    the number of windows (Bonferroni, which holds for overlapping ones too). The
+    state is `anomalous` if that p-value is one that counts towards an alarm: a
+    file is too short for k of n. Else it is `no_signal` or `mic_suspect` if any
+    part of the file is. A file shorter than a window is one window.
 
     Raises
     ------
     SoundError
         The file is not usable, or is shorter than one unit.
     """
-    heard = [
-        decision
-        for block in blocks_of(Recording(file, channel), members)
-        for decision in pipeline.step(block)
-    ]
+    heard: list[Decision] = []
+    clipped = False
+    for block in blocks_of(Recording(file, channel), members):
+        for decision in pipeline.step(block):
+            heard.append(decision)
+            clipped = clipped or pipeline.clipped
     if not heard:
-        raise too_short(file, members)
-    counted = [now for last, now in pairwise(heard) if now.windows > last.windows]
-    windows = counted or heard[-1:]
+        raise too_short(str(file), members)
+    windows = _counted(heard) or heard[-1:]
     worst = min(windows, key=lambda d: 2.0 if d.p_value is None else d.p_value)
-    state, p_value = State.NO_SIGNAL, worst.p_value
+    p_value = worst.p_value
     if p_value is not None:
-        p_value = min(1.0, p_value * -(-len(windows) // OVERLAP))
-        state = State.ANOMALOUS if p_value <= pipeline.alpha else State.NORMAL
+        p_value = min(1.0, p_value * len(windows))
+    if p_value is not None and p_value <= pipeline.alpha:
+        state = State.ANOMALOUS
+    elif any(decision.state is State.NO_SIGNAL for decision in heard):
+        state = State.NO_SIGNAL
+    else:
+        state = State.MIC_SUSPECT if clipped else State.NORMAL
     return {
         "file": str(file),
         "score": worst.score,
@@ -113,6 +127,16 @@ def file_record(
         "state": state.value,
         "windows": len(windows),
     }
+
+
+def _counted(heard: Sequence[Decision]) -> list[Decision]:
+    """Decisions about a whole window that is counted."""
+    before = [0, *(decision.windows for decision in heard[:-1])]
+    return [
+        decision
+        for decision, last in zip(heard, before, strict=True)
+        if decision.windows not in (0, last)
+    ]
 
 
 def decision_record(decision: Decision, rate_hz: int) -> Record:

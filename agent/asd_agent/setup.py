@@ -93,7 +93,7 @@ def check_state_dir(path: Path) -> None:
     try:
         path.mkdir(parents=True, exist_ok=True)
         probe = path / f".probe-{os.getpid()}"
-        probe.touch(exist_ok=False)
+        probe.touch()
         probe.unlink()
     except OSError as error:
         raise SiteError(
@@ -110,10 +110,10 @@ def blocks_of(
         yield from feed.blocks()
 
 
-def too_short(file: Path, members: Sequence[Member]) -> SoundError:
+def too_short(name: str, members: Sequence[Member]) -> SoundError:
     """The refusal of a recording without a single unit."""
     features = members[0].spec.features
     return SoundError(
-        f"{file}: is shorter than one unit of "
+        f"{name}: is shorter than one unit of "
         f"{features.unit_samples / features.rate_hz:.2f} s; record more"
     )

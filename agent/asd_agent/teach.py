@@ -75,7 +75,7 @@ def _hear_files(
                     learner.add(heard)
                     units += 1
             if not units:
-                raise too_short(file, members)
+                raise too_short(str(file), members)
             learner.end_segment()
             progress.add(1)
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 from datetime import datetime, timezone
 
 from asd_agent.bundle.member import Member
-from asd_agent.bundle.site import Site
+from asd_agent.bundle.site import Site, is_learnt
 from asd_agent.capture.chunk import Block
 from asd_agent.capture.feed import Feed
 from asd_agent.capture.signal_health import FLOOR_DBFS
@@ -81,9 +81,10 @@ class Worker(threading.Thread):
         self._asked = threading.Event()
         self._counter = 0
         self._anchor = self._anchor_now()
+        self._learner = Learner(self._members)
         self._pipeline: Pipeline | None = None
         path = site_path(config, source)
-        if path.exists():
+        if is_learnt(path):
             site = Site.load(path, self._members)
             self._pipeline = pipeline_of(config, self._members, site)
         else:
@@ -120,25 +121,25 @@ class Worker(threading.Thread):
                 if time.monotonic() - begun_s > MAX_RETRY_S:
                     delay_s = 1.0
                 log.error("%s: %s; trying again", self.source.name, error)
-            self._tell(_unscored(State.FAULT, self._counter, self.state))
+            self._tell(_unscored(State.FAULT, self._counter))
             self._asked.wait(delay_s)
             delay_s = min(MAX_RETRY_S, delay_s * 2)
 
     def _listen(self) -> None:
-        learner, hearing = Learner(self._members), Hearing(self._members)
+        hearing = Hearing(self._members)
         feed = Feed(open_source(self.source), self._rate_hz)
         with closing(feed):
             for block in self._blocks(feed):
                 begun_s = time.perf_counter()
                 if self._pipeline is None:
-                    self._learn(block, hearing, learner)
+                    self._learn(block, hearing)
                     continue
                 for decision in self._pipeline.step(block):
                     self.step_ms = (time.perf_counter() - begun_s) * 1000
                     self._tell(decision)
         if self._pipeline is None and not self._asked.is_set():
             # A recording that ended early: learn from what there was.
-            self._finish_learning(learner)
+            self._finish_learning()
 
     def _blocks(self, feed: Feed) -> Iterator[Block]:
         """Blocks whose counter goes on where a lost device left it."""
@@ -157,14 +158,15 @@ class Worker(threading.Thread):
             if feed.source.live:
                 self._mind_the_clock()
 
-    def _learn(self, block: Block, hearing: Hearing, learner: Learner) -> None:
+    def _learn(self, block: Block, hearing: Hearing) -> None:
         for heard in hearing.hear(block):
-            learner.add(heard)
-            self._tell(_unscored(State.LEARNING, heard.end_sample, self.state))
-        if learner.seconds >= self.source.learn.minutes * 60:
-            self._finish_learning(learner)
+            self._learner.add(heard)
+            self._tell(_unscored(State.LEARNING, heard.end_sample))
+        if self._learner.seconds >= self.source.learn.minutes * 60:
+            self._finish_learning()
 
-    def _finish_learning(self, learner: Learner) -> None:
+    def _finish_learning(self) -> None:
+        learner, self._learner = self._learner, Learner(self._members)
         site = learner.site(self._bundle_id, datetime.now(timezone.utc))
         site.save(site_path(self._config, self.source))
         alarm = self._config.alarm
@@ -173,6 +175,9 @@ class Worker(threading.Thread):
         self._pipeline = pipeline_of(self._config, self._members, site)
 
     def _tell(self, decision: Decision) -> None:
+        # A pipeline knows nothing of a fault of the device in between.
+        changed = decision.state is not self.state
+        decision = replace(decision, changed=changed)
         if decision.changed:
             level = logging.INFO if decision.state is State.NORMAL else logging.WARNING
             log.log(level, "%s: %s", self.source.name, decision.state.value)
@@ -192,12 +197,12 @@ class Worker(threading.Thread):
             self._anchor = now
 
 
-def _unscored(state: State, end_sample: int, before: State) -> Decision:
+def _unscored(state: State, end_sample: int) -> Decision:
     return Decision(
         end_sample=end_sample,
         window_samples=0,
         state=state,
-        changed=state is not before,
+        changed=False,
         score=None,
         threshold=None,
         p_value=None,

@@ -43,12 +43,12 @@ class Bundle:
 
 def _read(folder: Path, name: str, most: int) -> bytes:
     path = folder / name
-    if path.is_symlink() or not path.is_file():
-        raise BundleError(
-            f"{path}: not a plain file. A bundle is a folder with a manifest.json "
-            "beside the files that it lists: copy the whole folder"
-        )
     try:
+        if path.is_symlink() or not path.is_file():
+            raise BundleError(
+                f"{path}: not a plain file. A bundle is a folder with a manifest.json "
+                "beside the files that it lists: copy the whole folder"
+            )
         with path.open("rb") as file:
             raw = file.read(most + 1)
     except OSError as error:

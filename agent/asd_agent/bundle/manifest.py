@@ -1,7 +1,7 @@
 """The manifest of a bundle: what it holds, and the hash of every file."""
 
 from datetime import datetime
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -17,6 +17,9 @@ MAX_FILE_BYTES = 268_435_456
 """Largest file that a bundle may list"""
 MAX_FILES = 16
 """Most files that a bundle may list"""
+
+FileName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
+"""Of a file beside the manifest: no path, so that nothing is read elsewhere"""
 
 
 class _Model(BaseModel):
@@ -68,7 +71,7 @@ class Manifest(_Model):
     training: dict[str, str | int | float] = {}
     """Where the weights come from: recipe, data, seed, revision"""
     licence: str
-    files: dict[str, FileEntry] = Field(max_length=MAX_FILES)
+    files: dict[FileName, FileEntry] = Field(max_length=MAX_FILES)
 
     @model_validator(mode="after")
     def _models_are_listed(self) -> "Manifest":

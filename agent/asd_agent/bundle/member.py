@@ -99,7 +99,13 @@ def check_golden(bundle: Bundle, member: Member) -> None:
     except SafetensorError as error:
         raise BundleError(f"golden.safetensors: not readable: {error}") from error
     limit = bundle.manifest.golden
-    features = units(member.spec.features, _tensor(golden, "audio"))
+    audio = _tensor(golden, "audio")
+    if audio.ndim != 1 or audio.dtype != np.float32:
+        raise BundleError(
+            f"golden.safetensors: audio is {audio.dtype} of shape {audio.shape}, "
+            "expected float32 of one dimension"
+        )
+    features = units(member.spec.features, audio)
     expected = _tensor(golden, "features")
     _compare(
         "features", lambda: float(np.abs(features - expected).max()), limit.features
@@ -133,12 +139,12 @@ def _compare(what: str, difference: Callable[[], float], limit: float) -> None:
     try:
         found = difference()
     except ValueError as error:  # shapes that do not fit each other
-        raise BundleError(f"golden {what}: {error}") from error
+        raise BundleError(f"golden.safetensors: {what}: {error}") from error
     if not found <= limit:  # NaN differs too
         raise BundleError(
-            f"golden {what} differ by {found:.2g} on this device, at most {limit:.2g} "
-            "is allowed: this bundle would score differently here. Try another "
-            "bundle.runtime, or build the bundle again"
+            f"golden.safetensors: {what} differ by {found:.2g} on this device, at most "
+            f"{limit:.2g} is allowed: this bundle would score differently here. Try "
+            "another bundle.runtime, or build the bundle again"
         )
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import TypeAdapter
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
@@ -46,6 +47,9 @@ class SiteInfo:
     """When, RFC 3339"""
     seconds: float
     """Seconds of sound that were learnt from"""
+
+
+_INFO = TypeAdapter(SiteInfo)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,16 +137,36 @@ def _write_whole(path: Path, raw: bytes) -> None:
         os.close(folder)
 
 
+def is_learnt(path: Path) -> bool:
+    """Whether there is a site at `path`, good or damaged.
+
+    Raises
+    ------
+    SiteError
+        Nobody can tell: this user may not look there.
+    """
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError as error:
+        raise SiteError(
+            f"{path}: cannot be read: {error.strerror}. Give this user the folder, or "
+            "set state_dir to one that it may read"
+        ) from error
+    return True
+
+
 def _read(path: Path) -> tuple[SiteInfo, dict[str, NDArray[np.float32]]]:
-    if not path.exists():
+    if not is_learnt(path):
         raise SiteError(f"{path}: nothing has been learnt yet. Run asd-agent learn")
     try:
         if path.stat().st_size > MAX_SITE_BYTES:
             raise SiteError(f"{path}: has more than {MAX_SITE_BYTES} bytes")
         with safe_open(path, framework="numpy") as file:
-            info = SiteInfo(**json.loads((file.metadata() or {})["info"]))
+            info = _INFO.validate_json((file.metadata() or {})["info"])
             return info, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
-    except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
+    except (SafetensorError, OSError, KeyError, ValueError) as error:
         raise SiteError(
             f"{path}: is damaged ({error}). Move it away and learn the source again"
         ) from error
@@ -158,11 +182,17 @@ def _tensor(
     if name not in tensors:
         raise SiteError(f"{path}: holds no tensor {name!r}. Learn the source again")
     found = tensors[name]
-    expected = (len(found),) if width is None else (len(found), width)
+    rest = () if width is None else (width,)
     least = 2 if width is None else 1
-    if found.shape != expected or len(found) < least or not np.isfinite(found).all():
+    if (
+        found.dtype != np.float32
+        or found.ndim == 0
+        or found.shape[1:] != rest
+        or len(found) < least
+        or not np.isfinite(found).all()
+    ):
         raise SiteError(
-            f"{path}: tensor {name!r} of shape {found.shape} is not usable. "
-            "Learn the source again"
+            f"{path}: tensor {name!r}, {found.dtype} of shape {found.shape}, is not "
+            "usable. Learn the source again"
         )
     return found

@@ -4,6 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from asd_agent.features.mel import mel_filters
+
 FLOOR_POWER = 1e-14
 """Added to the power of a bin before the logarithm: -140 dB to a full-scale
 sine, under the rounding noise of 16-bit samples (-126 dB a bin with a window of
@@ -96,7 +98,7 @@ class LogMelSpec(_Spec):
     kind: Literal["logmel"] = "logmel"
     window: int = Field(1024, ge=16, le=65_536)
     """Samples in one Hann window and one transform: 64 ms at 16 kHz"""
-    n_mels: int = Field(128, ge=1, le=1024)
+    n_mels: int = Field(128, ge=2, le=1024)
     """Mel bands"""
     low_hz: float = Field(0.0, ge=0)
     """Hertz, lower edge of the lowest band"""
@@ -107,6 +109,22 @@ class LogMelSpec(_Spec):
     def bands(self) -> int:
         """Mel bands: 128 by default."""
         return self.n_mels
+
+    @property
+    def top_hz(self) -> float:
+        """Upper edge of the highest band: 8,000 Hz by default."""
+        return self.rate_hz / 2 if self.high_hz is None else self.high_hz
+
+    @model_validator(mode="after")
+    def _bands_are_possible(self) -> "LogMelSpec":
+        if not self.low_hz < self.top_hz <= self.rate_hz / 2:
+            raise ValueError(
+                f"low_hz {self.low_hz:g} and high_hz {self.top_hz:g} do not lie in "
+                f"this order within half the rate, {self.rate_hz / 2:g}"
+            )
+        # Raises where a band holds no bin.
+        mel_filters(self.rate_hz, self.window, self.n_mels, self.low_hz, self.top_hz)
+        return self
 
 
 FeatureSpec = Annotated[SecomSpec | LogMelSpec, Field(discriminator="kind")]

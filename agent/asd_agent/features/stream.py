@@ -53,9 +53,8 @@ class Spectrogram:
         self._mel: Array | None = None
         self._kept = self._power
         if isinstance(spec, LogMelSpec):
-            high_hz = spec.high_hz or spec.rate_hz / 2
             self._mel = mel_filters(
-                spec.rate_hz, spec.window, spec.n_mels, spec.low_hz, high_hz
+                spec.rate_hz, spec.window, spec.n_mels, spec.low_hz, spec.top_hz
             )
             self._kept = np.zeros((frames, spec.n_mels), np.float32)
         else:
@@ -150,7 +149,7 @@ class FeatureStream:
 
     def _advance(self) -> None:
         step = self.spec.shift_samples
-        kept = max(0, self.spec.unit_samples - step)
+        kept = self.spec.unit_samples - step
         self._buffers[1 - self._now][:kept] = self._buffers[self._now][step:]
         self._start += step
         self._filled = kept
@@ -194,6 +193,6 @@ def band_edges_hz(spec: FeatureSpec) -> Array:
         centre = (np.arange(spec.bands) + first) * width
         edges = np.stack([centre - width / 2, centre + width / 2], axis=1)
     else:
-        corners = mel_edges(spec.n_mels, spec.low_hz, spec.high_hz or spec.rate_hz / 2)
+        corners = mel_edges(spec.n_mels, spec.low_hz, spec.top_hz)
         edges = np.stack([corners[:-2], corners[2:]], axis=1)
     return np.maximum(edges, 0).astype(np.float32)

@@ -54,7 +54,9 @@ class Pool:
     def push(self, embedding: NDArray[np.float32]) -> None:
         """Add one unit's embedding, shape ``(size,)``; the oldest leaves."""
         norm = float(np.linalg.norm(embedding))
-        unit = np.round(embedding / max(norm, 1e-12) * GRID) / GRID
+        # float64 from here on: the square of a float32 is rounded when it comes
+        # and would not be what is taken off when it goes.
+        unit = np.round(embedding / max(norm, 1e-12) * GRID).astype(np.float64) / GRID
         oldest = self._ring[self._next]
         self._sum += unit - oldest
         self._squares += unit * unit - oldest * oldest

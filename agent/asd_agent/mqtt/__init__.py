@@ -1,0 +1,1 @@
+"""Decisions to an MQTT broker: topics, payloads and a client that never gives up."""

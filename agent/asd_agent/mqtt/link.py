@@ -1,0 +1,183 @@
+"""One connection to a broker, from CONNECT until it is lost.
+
+A link is used by one thread and for one connection: what a paho client
+remembers of a lost connection is thrown away with it, so that only the outbox
+decides what is sent again.
+"""
+
+import select
+import socket
+import time
+from collections.abc import Callable
+from typing import Any, Literal
+
+import paho.mqtt.client as paho
+from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
+
+from asd_agent.config import MqttConfig
+from asd_agent.mqtt.payloads import OFFLINE
+from asd_agent.mqtt.security import password, tls_context
+
+CONNECT_S = 5.0
+"""Seconds for TCP and TLS, and again for the broker's answer to CONNECT"""
+Protocol = Literal[5, 4]
+"""MQTT 5 and 3.1.1, as the number in CONNECT"""
+NAMES: dict[Protocol, str] = {5: "5", 4: "3.1.1"}
+OTHER_PROTOCOL = frozenset(
+    {"Malformed packet", "Protocol error", "Unsupported protocol version"}
+)
+"""Answers to CONNECT of a broker that does not speak the protocol"""
+
+OnAck = Callable[[int, str | None], None]
+"""Called with a message number and, if the broker refused it, its reason"""
+
+
+class LinkDown(Exception):
+    """There is no connection, or no longer."""
+
+
+class OtherProtocol(LinkDown):
+    """The broker did not understand CONNECT."""
+
+
+class Link:
+    """An open connection.
+
+    Raises
+    ------
+    LinkDown
+        No connection was made.
+    OtherProtocol
+        Not with this protocol: the broker said so, hung up or kept silent.
+    ConfigError
+        A password or certificate cannot be read.
+    """
+
+    def __init__(
+        self,
+        config: MqttConfig,
+        client_id: str,
+        status_topic: str,
+        protocol: Protocol,
+        on_ack: OnAck,
+    ) -> None:
+        self.unacknowledged: set[int] = set()
+        """Numbers of the messages that the broker has not acknowledged"""
+        self.protocol = protocol
+        self._on_ack = on_ack
+        self._answer: str | None = None
+        self._lost: str | None = None
+        self._client = self._make_client(config, client_id, status_topic)
+        try:
+            self._client.connect(config.host, config.port, config.keepalive_s)
+        except (OSError, UnicodeError) as error:
+            raise LinkDown(str(error)) from error
+        self._await_answer()
+
+    def publish(
+        self, topic: str, body: bytes, *, qos: Literal[0, 1] = 1, retain: bool = False
+    ) -> int:
+        """Send a message; its number comes back with `on_ack` if QoS is 1.
+
+        Raises
+        ------
+        LinkDown
+            The connection was lost in sending.
+        """
+        sent = self._client.publish(topic, body, qos, retain)
+        if sent.rc != paho.MQTT_ERR_SUCCESS:
+            raise LinkDown(paho.error_string(sent.rc))
+        if qos:
+            self.unacknowledged.add(sent.mid)
+        return sent.mid
+
+    def pump(self, wake: socket.socket | None, timeout_s: float) -> None:
+        """Read and write what there is; return early when `wake` has a byte.
+
+        Raises
+        ------
+        LinkDown
+            The connection is lost.
+        """
+        connection: Any = self._client.socket()
+        if connection is None:
+            raise LinkDown(self._lost or "the broker hung up")
+        # TLS may hold bytes that were read already: select() does not see them.
+        held = bool(getattr(connection, "pending", lambda: 0)())
+        readers = [connection] if wake is None else [connection, wake]
+        writers = [connection] if self._client.want_write() else []
+        readable, writable, _ = select.select(
+            readers, writers, [], 0.0 if held else timeout_s
+        )
+        if wake in readable and wake is not None:
+            wake.recv(4096)
+        if held or connection in readable:
+            self._client.loop_read()
+        if writable:
+            self._client.loop_write()
+        self._client.loop_misc()
+        if self._lost is not None:
+            raise LinkDown(self._lost)
+
+    def close(self) -> None:
+        """Say good-bye, unless something is unacknowledged: then the will speaks."""
+        if not self.unacknowledged:
+            self._client.disconnect()
+        connection = self._client.socket()
+        if connection is not None:
+            connection.close()
+
+    def _make_client(
+        self, config: MqttConfig, client_id: str, status_topic: str
+    ) -> paho.Client:
+        client = paho.Client(
+            CallbackAPIVersion.VERSION2,
+            client_id=client_id,
+            protocol=MQTTProtocolVersion(self.protocol),
+            reconnect_on_failure=False,
+        )
+        client.connect_timeout = CONNECT_S
+        client.will_set(status_topic, OFFLINE, qos=1, retain=True)
+        client.username_pw_set(config.username, password(config))
+        context = tls_context(config)
+        if context is not None:
+            client.tls_set_context(context)
+        client.on_connect = self._answered
+        client.on_disconnect = self._disconnected
+        client.on_publish = self._acknowledged
+        return client
+
+    def _await_answer(self) -> None:
+        deadline = time.monotonic() + CONNECT_S
+        try:
+            while self._answer is None and time.monotonic() < deadline:
+                self.pump(None, 0.1)
+        except LinkDown as error:
+            if self._answer is None:
+                raise OtherProtocol(f"no answer to CONNECT: {error}") from error
+        if self._answer == "Success":
+            return
+        self.close()
+        if self._answer is None:
+            raise OtherProtocol(f"no answer to CONNECT within {CONNECT_S:g} s")
+        if self._answer in OTHER_PROTOCOL:
+            raise OtherProtocol(self._answer)
+        raise LinkDown(f"the broker refuses us: {self._answer}")
+
+    def _answered(
+        self, _client: Any, _data: Any, _flags: Any, reason: Any, _properties: Any
+    ) -> None:
+        self._answer = str(reason)
+
+    def _disconnected(
+        self, _client: Any, _data: Any, _flags: Any, reason: Any, _properties: Any
+    ) -> None:
+        self._lost = f"the connection ended: {reason}"
+
+    def _acknowledged(
+        self, _client: Any, _data: Any, number: int, reason: Any, _properties: Any
+    ) -> None:
+        if number not in self.unacknowledged:
+            return  # paho reports messages of QoS 0 as well, once written
+        self.unacknowledged.remove(number)
+        self._on_ack(number, str(reason) if reason.is_failure else None)

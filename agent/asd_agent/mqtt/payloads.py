@@ -1,0 +1,212 @@
+"""What is published, as dictionaries with frozen field names.
+
+The JSON Schemas in docs/mqtt/ are the contract; `VERSION` rises when a field
+changes its meaning or goes. Nothing here names a file, a host or a secret.
+"""
+
+import json
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+from asd_agent.mqtt.clock import Anchor, rfc3339
+from asd_agent.scoring.decision import Decision, Event
+
+VERSION = 1
+ONLINE = "online"
+OFFLINE = "offline"
+
+Payload = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a decision comes from."""
+
+    device: str
+    source: str
+    boot_id: str
+    """One start of the agent: sample counters and `seq` begin anew with it"""
+    anchor: Anchor
+    """Ties the decision's sample counter to the wall clock"""
+    bundle_id: str
+    bundle_version: int
+    clock_synced: bool
+    """Whether the wall clock was set by a time server"""
+
+
+@dataclass(frozen=True, slots=True)
+class SourceInfo:
+    """One source as `info` describes it."""
+
+    name: str
+    input: Literal["microphone", "recording"]
+    rate_hz: int
+    """Hertz, as captured"""
+
+
+@dataclass(frozen=True, slots=True)
+class SourceHealth:
+    """One source as `health` describes it."""
+
+    name: str
+    state: str
+    sound_age_s: float | None
+    """Seconds since the newest sample; None before the first"""
+    windows: int
+    """Windows scored since the start"""
+    lost_samples: int
+    """Samples that were lost since the start"""
+    step_ms: float | None
+    """Milliseconds that one window took of late; None before the first"""
+
+
+def anomaly(decision: Decision, origin: Origin) -> Payload:
+    """Describe one decision.
+
+    `seq` and `replayed` are those of a message that is sent at once and first;
+    the publisher sets them when it sends.
+    """
+    event = decision.event
+    payload: Payload = {
+        "v": VERSION,
+        "device": origin.device,
+        "source": origin.source,
+        "seq": 0,
+        "boot_id": origin.boot_id,
+        "ts": rfc3339(origin.anchor.at(decision.end_sample)),
+        "window_s": _number(decision.window_samples / origin.anchor.rate_hz),
+        "score": _number(decision.score),
+        "threshold": _number(decision.threshold),
+        "p_value": _number(decision.p_value),
+        "state": decision.state.value,
+        "event_id": _event_id(event, origin) if event else None,
+        "level_dbfs": _number(decision.level_dbfs, 4),
+        "gap": decision.gap,
+        "clock_synced": origin.clock_synced,
+        "replayed": False,
+        "bundle": {"id": origin.bundle_id, "version": origin.bundle_version},
+    }
+    return payload | (_alarm(event, origin) if event else {})
+
+
+def state(anomaly: Mapping[str, Any]) -> Payload:
+    """Reduce a decision that changed the state to what a late subscriber needs."""
+    kept = ("v", "device", "source", "boot_id", "ts", "state", "event_id")
+    numbers = ("score", "threshold", "p_value")
+    return {key: anomaly[key] for key in (*kept, *numbers, "clock_synced", "bundle")}
+
+
+def spectrum(decision: Decision, origin: Origin) -> Payload | None:
+    """Describe how the newest unit sounds; None where it cannot be scored."""
+    shape = decision.spectrum
+    if shape is None:
+        return None
+    return {
+        "v": VERSION,
+        "device": origin.device,
+        "source": origin.source,
+        "ts": rfc3339(origin.anchor.at(decision.end_sample)),
+        "lo_hz": [_number(edge, 6) for edge in shape.lo_hz],
+        "hi_hz": [_number(edge, 6) for edge in shape.hi_hz],
+        "level_db": [_number(level, 4) for level in shape.level_db],
+    }
+
+
+def info(
+    device: str,
+    boot_id: str,
+    *,
+    version: str,
+    started: datetime,
+    bundle_id: str,
+    bundle_version: int,
+    runtime: str,
+    sources: Iterable[SourceInfo],
+) -> Payload:
+    """Describe what runs: `version` of the agent, `runtime` of the network."""
+    return {
+        "v": VERSION,
+        "device": device,
+        "boot_id": boot_id,
+        "started": rfc3339(started),
+        "agent": version,
+        "runtime": runtime,
+        "bundle": {"id": bundle_id, "version": bundle_version},
+        "sources": [asdict(source) for source in sources],
+    }
+
+
+def health(
+    device: str,
+    boot_id: str,
+    *,
+    now: datetime,
+    uptime_s: float,
+    clock_synced: bool,
+    rss_bytes: int,
+    dropped: int,
+    waiting: int,
+    sources: Iterable[SourceHealth],
+) -> Payload:
+    """Describe how it runs: `dropped` and `waiting` count anomaly messages."""
+    return {
+        "v": VERSION,
+        "device": device,
+        "boot_id": boot_id,
+        "ts": rfc3339(now),
+        "uptime_s": _number(uptime_s),
+        "clock_synced": clock_synced,
+        "rss_bytes": rss_bytes,
+        "messages_dropped": dropped,
+        "messages_waiting": waiting,
+        "sources": [_source_health(source) for source in sources],
+    }
+
+
+def encode(payload: Mapping[str, Any]) -> bytes:
+    """Write compact JSON; NaN and Infinity, which JSON has not, are refused."""
+    text = json.dumps(payload, allow_nan=False, separators=(",", ":"))
+    return text.encode()
+
+
+def _event_id(event: Event, origin: Origin) -> str:
+    return f"{origin.boot_id[:8]}-{origin.source}-{event.since_sample}"
+
+
+def _alarm(event: Event, origin: Origin) -> Payload:
+    why = event.explanation
+    return {
+        "since": rfc3339(origin.anchor.at(event.since_sample)),
+        "score_max": _number(event.score_max),
+        "bands": [
+            {
+                "lo_hz": _number(band.lo_hz, 6),
+                "hi_hz": _number(band.hi_hz, 6),
+                "delta_db": _number(band.delta_db, 4),
+            }
+            for band in why.bands
+        ],
+        "nearest_normal": {
+            "id": why.nearest_id,
+            "distance": _number(why.nearest_distance),
+        },
+        "clip": None,
+    }
+
+
+def _source_health(source: SourceHealth) -> Payload:
+    return asdict(source) | {
+        "sound_age_s": _number(source.sound_age_s, 4),
+        "step_ms": _number(source.step_ms, 4),
+    }
+
+
+def _number(value: float | None, digits: int = 7) -> float | None:
+    """Keep so many significant digits; None for what is not a finite number."""
+    if value is None:
+        return None
+    kept = float(f"{value:.{digits}g}")
+    return kept if math.isfinite(kept) else None

@@ -1,0 +1,44 @@
+"""The MQTT topics of one device."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Topics:
+    """Names of everything that a device publishes; docs/mqtt.md is the contract."""
+
+    root: str
+    """First level or levels, shared by the whole plant, such as ``factory``"""
+    device: str
+    """Name of this device"""
+
+    @property
+    def anomaly(self) -> str:
+        """Every decision of every source: QoS 1, not retained."""
+        return self._of("anomaly")
+
+    @property
+    def status(self) -> str:
+        """``online`` or ``offline``, the last will: QoS 1, retained."""
+        return self._of("status")
+
+    @property
+    def info(self) -> str:
+        """What runs here: QoS 1, retained."""
+        return self._of("info")
+
+    @property
+    def health(self) -> str:
+        """How it runs: QoS 1, retained."""
+        return self._of("health")
+
+    def state(self, source: str) -> str:
+        """Present state of one source: QoS 1, retained."""
+        return self._of(source, "state")
+
+    def spectrum(self, source: str) -> str:
+        """How one source sounds, for people to look at: QoS 0, not retained."""
+        return self._of(source, "spectrum")
+
+    def _of(self, *levels: str) -> str:
+        return "/".join((self.root, self.device, *levels))
