@@ -1,0 +1,1 @@
+"""Train embedders on machine sound; simulate machines."""

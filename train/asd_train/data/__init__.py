@@ -1,0 +1,1 @@
+"""Where training sound comes from: recordings on disk and simulated machines."""
