@@ -1,0 +1,1 @@
+"""Quantise a trained run, prove parity and write a bundle."""

@@ -1,0 +1,76 @@
+"""What the exporter takes from training."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import nn
+
+from asd_agent.features import FeatureSpec
+from asd_export.parity import HeldOut
+from asd_train.run import Run
+
+Array = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A trained network and the sound that belongs to it."""
+
+    name: str
+    """Name of the network, such as ``mobilefacenet``"""
+    network: nn.Module
+    """In eval mode, ``(B, 1, bands, unit_frames)`` to ``(B, size)``"""
+    features: FeatureSpec
+    """Front end with its normalisation"""
+    calibration: Array
+    """Normalised units that set int8 ranges, ``(n, bands, unit_frames)``"""
+    held_out: HeldOut
+    """Units that parity is measured on"""
+    golden_audio: Array
+    """Samples at the rate of `features`, full scale is 1"""
+    labels: tuple[str, ...]
+    """Classes that the network was trained to tell apart"""
+    training: dict[str, str | int | float]
+    """Where the weights come from"""
+    licence: str
+    """Licence of the weights"""
+
+
+def from_run(path: Path, licence: str | None = None) -> Source:
+    """Read the folder that ``asd-train fit`` left.
+
+    Parameters
+    ----------
+    path
+        The run.
+    licence
+        Licence of the weights; None: what the run says.
+
+    Raises
+    ------
+    RunError
+        The folder is no run, or not a whole one.
+    """
+    run = Run.open(path)
+    info = run.info
+    heldout = run.heldout()
+    return Source(
+        name=info.network.name,
+        network=run.network(),
+        features=info.features,
+        calibration=run.calibration()[0],
+        held_out=HeldOut(heldout.units, heldout.clip),
+        golden_audio=run.golden_audio(),
+        labels=info.classes,
+        training={
+            "network": f"{info.network.name} {info.network.activation}",
+            "seed": info.seed,
+            "revision": info.revision,
+            "steps": info.steps,
+            **{f"data.{key}": value for key, value in info.data.items()},
+            **{f"metric.{key}": value for key, value in info.metrics.items()},
+        },
+        licence=licence or info.licence,
+    )

@@ -1,0 +1,184 @@
+"""A bundle is what was trained, passes the device's test, and is whole or absent."""
+
+import json
+from dataclasses import replace
+from datetime import datetime, timezone
+from functools import cache, partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+from ai_edge_litert import interpreter
+from safetensors.numpy import load, save
+
+from asd_agent.bundle.bundle import Bundle
+from asd_agent.bundle.manifest import GoldenSpec
+from asd_agent.bundle.member import open_members
+from asd_agent.errors import BundleError, ConfigError, SoundError
+from asd_agent.features import units
+from asd_agent.inference.embedder import EmbedderSpec
+from asd_export.build import Built, Order, _manifest, build, write
+from asd_export.files import FILES
+from asd_export.golden import MAX_UNITS, tolerances
+from support.tiny_models import SHAPE, SIZE, SPEC, tiny_source
+
+CREATED = datetime(2026, 1, 2, 3, 4, 5, tzinfo=timezone.utc)
+ORDER = Order(id="tiny", version=3, created=CREATED)
+
+
+@cache
+def built() -> Built:
+    return build(tiny_source(), ORDER, lambda _: None)
+
+
+@pytest.mark.parametrize("runtime", ["auto", "onnx", "tflite"])
+def test_a_device_accepts_the_bundle(tmp_path: Path, runtime: str) -> None:
+    write(built(), tmp_path / "b")
+    bundle = Bundle.open(tmp_path / "b")
+    assert bundle.manifest == built().manifest
+    (member,) = open_members(bundle, runtime)  # type: ignore[arg-type]  # parametrised
+    assert member.size == SIZE
+
+
+def test_only_the_bundle_is_left(tmp_path: Path) -> None:
+    write(built(), tmp_path / "b")
+    assert [path.name for path in tmp_path.iterdir()] == ["b"]
+    names = sorted(path.name for path in (tmp_path / "b").iterdir())
+    models = [model.file for model in FILES.values()]
+    assert names == sorted([*models, "golden.safetensors", "manifest.json"])
+
+
+def test_manifest_says_where_it_comes_from() -> None:
+    manifest = built().manifest
+    assert (manifest.id, manifest.version, manifest.created) == ("tiny", 3, CREATED)
+    assert manifest.labels == ("fan", "valve")
+    assert manifest.training == {"seed": 1, "steps": 20}
+    assert manifest.licence == "Apache-2.0"
+    (member,) = manifest.members
+    assert member.name == "tinynet"
+    assert member.features == tiny_source().features
+    assert member.embedder is not None
+    assert member.embedder.size == SIZE
+    assert member.embedder.models == tuple(FILES.values())
+
+
+def test_golden_numbers_are_those_of_its_audio() -> None:
+    golden = load(built().files["golden.safetensors"])
+    spec = tiny_source().features
+    assert len(golden["audio"]) == spec.unit_samples + 5 * spec.shift_samples
+    np.testing.assert_array_equal(
+        golden["features/tinynet"], units(spec, golden["audio"])
+    )
+    assert golden["features/tinynet"].shape == (MAX_UNITS, *SHAPE)
+    for model in FILES.values():
+        embedding = golden[f"embedding/{model.file}"].astype(np.float64)
+        assert embedding.shape == (MAX_UNITS, SIZE)
+        unit = embedding / np.linalg.norm(embedding, axis=1, keepdims=True)
+        expected = 1 - unit[1:] @ unit[0]
+        np.testing.assert_allclose(golden[f"score/{model.file}"], expected, atol=1e-6)
+    assert len(golden) == 2 + 2 * len(FILES)
+
+
+def test_each_file_has_its_own_golden_embedding() -> None:
+    golden = load(built().files["golden.safetensors"])
+    of_int8 = golden["embedding/model.int8.onnx"]
+    of_float = golden["embedding/model.float32.onnx"]
+    assert 0 < np.abs(of_int8 - of_float).max() < 0.5
+
+
+def test_device_that_computes_otherwise_is_found(tmp_path: Path) -> None:
+    other = built()
+    golden = load(other.files["golden.safetensors"])
+    wrong = {**golden, "features/tinynet": golden["features/tinynet"] + 0.01}
+    files = {**other.files, "golden.safetensors": save(wrong)}
+    spec = EmbedderSpec(size=SIZE, models=tuple(FILES.values()))
+    manifest = _manifest(tiny_source(), ORDER, spec, files)
+    with pytest.raises(BundleError, match=r"features of tinynet differ by 0\.01"):
+        write(replace(other, files=files, manifest=manifest), tmp_path / "b")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_int8_tflite_loosens_the_tolerance() -> None:
+    onnx = [FILES["onnx-int8"], FILES["onnx-float32"], FILES["tflite-float32"]]
+    assert tolerances(onnx) == GoldenSpec()
+    loose = tolerances(list(FILES.values()))
+    assert loose.cosine < GoldenSpec().cosine
+    assert loose.score > GoldenSpec().score
+
+
+@pytest.mark.parametrize(
+    "kernels", ["BUILTIN_WITHOUT_DEFAULT_DELEGATES", "BUILTIN_REF"]
+)
+def test_tolerance_covers_the_kernels_of_another_processor(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kernels: str
+) -> None:
+    write(built(), tmp_path / "b")
+    usual = interpreter.Interpreter
+    resolver = interpreter.OpResolverType[kernels]
+    monkeypatch.setattr(
+        interpreter,
+        "Interpreter",
+        partial(usual, experimental_op_resolver_type=resolver),
+    )
+    (member,) = open_members(Bundle.open(tmp_path / "b"), "tflite")
+    # They do differ, or this would prove nothing.
+    golden = load(built().files["golden.safetensors"])
+    expected = golden["embedding/model.int8.tflite"]
+    found = np.stack([member.embed(unit) for unit in golden["features/tinynet"]])
+    assert np.abs(found - expected).max() > 0
+
+
+def test_too_little_golden_audio_is_refused() -> None:
+    short = SPEC.unit_samples + 3 * SPEC.shift_samples - 1
+    source = tiny_source()
+    source = replace(source, golden_audio=source.golden_audio[:short])
+    order = replace(ORDER, files=("onnx-float32",))
+    with pytest.raises(SoundError, match="3 units; at least 4 units"):
+        build(source, order, lambda _: None)
+
+
+def test_bad_parity_writes_nothing(tmp_path: Path) -> None:
+    bad = replace(built().parity[0], rank=0.2)
+    with pytest.raises(BundleError, match="no bundle was written"):
+        write(replace(built(), parity=(bad,)), tmp_path / "b")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("error", [OSError("disk full"), KeyboardInterrupt()])
+@pytest.mark.parametrize("stage", ["write_bytes", "write_text", "rename"])
+def test_an_interrupted_write_leaves_nothing(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    stage: str,
+    error: BaseException,
+) -> None:
+    complete = built()
+
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(Path, stage, fail)
+    with pytest.raises(type(error)):
+        write(complete, tmp_path / "b")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_exists_is_never_overwritten(tmp_path: Path) -> None:
+    target = tmp_path / "b"
+    target.mkdir()
+    (target / "mine").write_text("kept")
+    with pytest.raises(ConfigError, match="exists and bundles are never overwritten"):
+        write(built(), target)
+    assert [path.name for path in target.iterdir()] == ["mine"]
+
+
+def test_the_folder_above_must_exist(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="is not a folder; create it first"):
+        write(built(), tmp_path / "nowhere" / "b")
+
+
+def test_manifest_on_disk_is_plain_json(tmp_path: Path) -> None:
+    write(built(), tmp_path / "b")
+    raw = json.loads((tmp_path / "b" / "manifest.json").read_text())
+    assert raw["created"] == "2026-01-02T03:04:05Z"
+    assert set(raw["files"]) == set(built().files)
