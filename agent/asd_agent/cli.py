@@ -3,6 +3,7 @@
 import argparse
 import json
 import logging
+import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -37,7 +38,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:  # the reader of the output, such as `head`, has gone
-        sys.stderr.close()
+        # What is still held back goes nowhere; else Python would end with 120.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
 
 
@@ -102,7 +104,7 @@ def _add_check(verbs: "Verbs") -> None:
         verbs,
         "check",
         _check,
-        "check a configuration and all that it names, and change nothing",
+        "check a configuration and all that it names, without listening",
         "asd-agent check --config /etc/asd.yaml",
     )
     _add_config(parser)

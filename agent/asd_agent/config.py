@@ -79,7 +79,7 @@ class MqttConfig(_Model):
 class LearnConfig(_Model):
     """How long a new source is listened to before it is judged."""
 
-    minutes: float = Field(15.0, gt=0, le=10_080)
+    minutes: float = Field(15.0, gt=0, le=1440)
     """Minutes of normal sound that a running agent learns from"""
 
 

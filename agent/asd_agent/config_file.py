@@ -34,10 +34,7 @@ def load(path: Path) -> Config:
         config = Config.model_validate(values)
     except ValidationError as error:
         lines.problems += [
-            lines.explain(dict(e))
-            for e in error.errors()
-            # What is not the `false` of a union is told about its other type.
-            if not any("literal[" in str(part) for part in e["loc"])
+            lines.explain(dict(e)) for e in error.errors() if not _is_echo(dict(e))
         ]
     else:
         lines.problems += [
@@ -166,6 +163,17 @@ class Lines:
             if (*key, part) in self._lines or not _is_branch(part):
                 key = (*key, part)
         return key
+
+
+def _is_echo(error: Mapping[str, Any]) -> bool:
+    """Whether another error of the same place says it better.
+
+    What is not the `false` of a union is told about its other type; and a list
+    is called too short when its items are wrong.
+    """
+    if error["type"] == "too_short":
+        return bool(error["input"])
+    return any("literal[" in str(part) for part in error["loc"])
 
 
 def _is_branch(part: object) -> bool:

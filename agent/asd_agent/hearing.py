@@ -68,16 +68,17 @@ class Hearing:
     def _unit(self, units: tuple[Unit, ...]) -> Heard:
         samples = units[0].samples
         health = assess(samples, clipped=units[0].start < self._clipped_past)
-        end_sample = units[0].start + len(samples)
-        if health.verdict is Verdict.NO_SIGNAL:
-            vectors: tuple[Array, ...] = ()
-            levels = np.zeros(0, np.float32)
-        else:
+        verdict = health.verdict
+        vectors: tuple[Array, ...] = ()
+        levels = np.zeros(0, np.float32)
+        if verdict is not Verdict.NO_SIGNAL:
             vectors = tuple(
                 member.embed(unit.values)
                 for member, unit in zip(self._members, units, strict=True)
             )
             levels = self._members[0].groups.levels(units[0].values)
-        return Heard(
-            end_sample, vectors, levels, health.level_dbfs, health.verdict, self._gap
-        )
+        if not all(np.isfinite(vector).all() for vector in vectors):
+            # Out of a network that overflowed; one would spoil every window after.
+            verdict, vectors = Verdict.NO_SIGNAL, ()
+        end_sample = units[0].start + len(samples)
+        return Heard(end_sample, vectors, levels, health.level_dbfs, verdict, self._gap)

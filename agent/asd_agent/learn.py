@@ -1,15 +1,15 @@
 """Learn a machine on site: normal sound becomes a bank and a calibration.
 
 Every window of the sound enters the bank. The calibration scores come from
-windows that do not overlap, each scored against a bank without the fifth of the
-sound that it lies in (split-conformal with the parts in turn; Vovk, "Cross-
-conformal predictors", 2015): no sound is spent, and none judges itself.
+windows that do not overlap, each scored against a bank without its surroundings,
+its own and a further window's length on both sides (split-conformal with the
+parts in turn; Vovk, "Cross-conformal predictors", 2015): no sound is spent, and
+none is judged by itself or by what was heard in the same moment.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,13 +21,16 @@ from asd_agent.errors import SiteError
 from asd_agent.hearing import Heard
 from asd_agent.pipeline import window_step
 from asd_agent.scoring.alarm import AlarmRule
+from asd_agent.scoring.calibration import Calibrations
 from asd_agent.scoring.detector import build
 from asd_agent.scoring.pooling import Pool
 
 Array = NDArray[np.float32]
 
-FOLDS = 5
-"""Parts that the sound is cut into for the calibration"""
+FOLDS = 50
+"""Banks that are fitted for the calibration; of fewer windows one for each"""
+MAX_PARTIAL = 500
+"""Windows that are scored at every length, not at their full one alone"""
 MAX_BANK = 10_000
 """Windows in a bank; of longer sound only every second, third... is kept"""
 
@@ -86,6 +89,7 @@ class Learner:
         self._units = members[0].spec.pooling.units
         self._segments: list[list[Heard]] = []
         self._broken = True
+        self._ended = True
 
     def add(self, heard: Heard) -> None:
         """Take one unit; a gap or silence begins a new segment."""
@@ -93,13 +97,23 @@ class Learner:
             self._broken = True
             return
         if heard.gap or self._broken:
+            self._drop_fragment()
             self._segments.append([])
         self._segments[-1].append(heard)
-        self._broken = False
+        self._broken = self._ended = False
 
     def end_segment(self) -> None:
-        """Say that what follows does not continue what was heard, as a new file."""
-        self._broken = True
+        """Say that a recording is over: what follows does not continue it."""
+        self._broken = self._ended = True
+
+    def _drop_fragment(self) -> None:
+        """Forget the newest segment if a gap cut it short of a window.
+
+        A recording that is shorter counts as a window of its own: files to be
+        judged will be as short. A fragment of a stream is only a worse window.
+        """
+        if not self._ended and len(self._segments[-1]) < self._units:
+            self._segments.pop()
 
     @property
     def seconds(self) -> float:
@@ -117,6 +131,8 @@ class Learner:
         SiteError
             There is less sound than two windows.
         """
+        self._drop_fragment()
+        self.end_segment()
         held = self._windows(self._units)
         if len(held) < 2:
             raise SiteError(
@@ -127,7 +143,8 @@ class Learner:
         kept = self._windows(1)
         kept = kept[:: -(-len(kept) // MAX_BANK)]
         free = [
-            _free_of(kept, held[part.start : part.stop]) for part in _parts(len(held))
+            _free_of(kept, held[fold::FOLDS], self._units)
+            for fold in range(min(FOLDS, len(held)))
         ]
         members = {
             member.spec.name: self._member(i, member, kept, held, free)
@@ -141,7 +158,8 @@ class Learner:
         """Say what `site` can carry of a budget of false alarms."""
         step = window_step(self._units)
         step_s = step * self._features.shift_samples / self._features.rate_hz
-        windows = len(next(iter(site.members.values())).scores)
+        scores = next(iter(site.members.values())).scores
+        windows = len(Calibrations(scores).of(self._units).scores)
         # Boole's inequality, as in the pipeline: each member has its share.
         members = len(self._members)
         needed = members / rule.alpha(per_week, step_s) - 1
@@ -181,12 +199,25 @@ class Learner:
         free: list[NDArray[np.bool_]],
     ) -> SiteMember:
         bank = self._pooled(index, member, kept)
-        queries = self._pooled(index, member, held)
-        scores = []
-        for part, mask in zip(_parts(len(held)), free, strict=True):
+        scores = np.full((len(held), self._units), np.nan, np.float32)
+        every = -(-len(held) // MAX_PARTIAL)
+        for fold, mask in enumerate(free):
             detector = build(member.spec.detector).fit(bank[mask])
-            scores += [detector.score(queries[i]) for i in part]
-        return SiteMember(bank, np.array(scores, np.float32))
+            for row in range(fold, len(held), FOLDS):
+                window = held[row]
+                for units, vector in self._growing(index, member, window):
+                    if units == window.past - window.first or row % every == 0:
+                        scores[row, units - 1] = detector.score(vector)
+        return SiteMember(bank, scores)
+
+    def _growing(
+        self, index: int, member: Member, window: Window
+    ) -> Iterator[tuple[int, Array]]:
+        """Pooled vectors of a window's first unit, first two, and so on."""
+        pool = Pool(member.spec.pooling, member.size)
+        for heard in self._segments[window.segment][window.first : window.past]:
+            pool.push(heard.vectors[index])
+            yield pool.count, pool.vector()
 
     def _pooled(self, index: int, member: Member, windows: list[Window]) -> Array:
         """Pooled vectors of windows, shape ``(windows, pooled_size)``."""
@@ -208,17 +239,18 @@ class Learner:
         return np.array(means, np.float32)
 
 
-def _parts(count: int) -> list[range]:
-    """Cut so many windows into runs of neighbours, at most `FOLDS` of them."""
-    folds = min(FOLDS, count)
-    edges = [i * count // folds for i in range(folds + 1)]
-    return [range(a, b) for a, b in pairwise(edges)]
+def _free_of(
+    windows: Sequence[Window], held: Sequence[Window], guard: int
+) -> NDArray[np.bool_]:
+    """Which windows are `guard` units or more away from all that are held out.
 
-
-def _free_of(windows: list[Window], held: Sequence[Window]) -> NDArray[np.bool_]:
-    """Which windows share no unit with a run of neighbours, shape ``(windows,)``."""
-    first = held[0].segment, held[0].first
-    past = held[-1].segment, held[-1].past
-    return np.array(
-        [(w.segment, w.past) <= first or (w.segment, w.first) >= past for w in windows]
-    )
+    Where that leaves none, as with two windows, it is enough to share no unit.
+    """
+    segment = np.array([w.segment for w in windows])
+    first = np.array([w.first for w in windows])
+    past = np.array([w.past for w in windows])
+    free = np.ones(len(windows), np.bool_)
+    for w in held:
+        near = (first < w.past + guard) & (past > w.first - guard)
+        free &= ~((segment == w.segment) & near)
+    return free if guard == 0 or free.any() else _free_of(windows, held, 0)

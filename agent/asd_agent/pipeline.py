@@ -13,7 +13,7 @@ from asd_agent.capture.chunk import Block
 from asd_agent.capture.signal_health import Verdict
 from asd_agent.hearing import Heard, Hearing
 from asd_agent.scoring.alarm import OVERLAP, Alarm, AlarmRule
-from asd_agent.scoring.calibration import Calibration
+from asd_agent.scoring.calibration import Calibrations
 from asd_agent.scoring.decision import Decision, Event, Explanation, State
 from asd_agent.scoring.detector import build
 from asd_agent.scoring.pooling import Pool
@@ -35,13 +35,15 @@ class Scorer:
     def __init__(self, member: Member, site: SiteMember, alpha: float) -> None:
         self.pool = Pool(member.spec.pooling, member.size)
         self._detector = build(member.spec.detector).fit(site.bank)
-        self._calibration = Calibration().fit(site.scores)
-        self._threshold = self._calibration.threshold(alpha)
+        self._calibrations = Calibrations(site.scores)
+        self._alpha = alpha
 
     def judge(self) -> Judgement:
         """Score the units in the pool."""
         score = self._detector.score(self.pool.vector())
-        return Judgement(score, self._calibration.p_value(score), self._threshold, self)
+        calibration = self._calibrations.of(self.pool.count)
+        threshold = calibration.threshold(self._alpha)
+        return Judgement(score, calibration.p_value(score), threshold, self)
 
     def nearest(self) -> tuple[int, float]:
         """Row of the nearest normal window, and the distance to it."""
@@ -79,6 +81,10 @@ class Pipeline:
     def clipped(self) -> bool:
         """Whether a unit of the window is clipped and may hide an anomaly."""
         return any(self._clipped)
+
+    def interrupt(self) -> None:
+        """Say that the device was lost: nothing is known until a window is whole."""
+        self._state = State.NO_SIGNAL
 
     def step(self, block: Block) -> Iterator[Decision]:
         """Take samples; yield a decision for each unit that they complete.

@@ -29,6 +29,9 @@ MAX_RETRY_S = 60.0
 CLOCK_JUMP_S = 2.0
 """A wall clock this far from the sample counter was set, or the rate is off"""
 
+MAX_BROKEN_S = 30.0
+"""Seconds without one whole unit after which the microphone is suspect"""
+
 Emit = Callable[["Worker", Decision, Anchor], None]
 
 
@@ -80,6 +83,7 @@ class Worker(threading.Thread):
         self._rate_hz = members[0].spec.features.rate_hz
         self._asked = threading.Event()
         self._counter = 0
+        self._unit_past = 0
         self._anchor = self._anchor_now()
         self._learner = Learner(self._members)
         self._pipeline: Pipeline | None = None
@@ -121,9 +125,14 @@ class Worker(threading.Thread):
                 if time.monotonic() - begun_s > MAX_RETRY_S:
                     delay_s = 1.0
                 log.error("%s: %s; trying again", self.source.name, error)
-            self._tell(_unscored(State.FAULT, self._counter))
+            self._lose()
             self._asked.wait(delay_s)
             delay_s = min(MAX_RETRY_S, delay_s * 2)
+
+    def _lose(self) -> None:
+        self._tell(_unscored(State.FAULT, self._counter))
+        if self._pipeline is not None:
+            self._pipeline.interrupt()
 
     def _listen(self) -> None:
         hearing = Hearing(self._members)
@@ -136,14 +145,16 @@ class Worker(threading.Thread):
                     continue
                 for decision in self._pipeline.step(block):
                     self.step_ms = (time.perf_counter() - begun_s) * 1000
+                    self._unit_past = decision.end_sample
                     self._tell(decision)
+                self._mind_the_gaps()
         if self._pipeline is None and not self._asked.is_set():
             # A recording that ended early: learn from what there was.
             self._finish_learning()
 
     def _blocks(self, feed: Feed) -> Iterator[Block]:
         """Blocks whose counter goes on where a lost device left it."""
-        offset = self._counter
+        offset = self._unit_past = self._counter
         reopened = offset > 0
         self._anchor = self._anchor_now()
         for block in feed.blocks():
@@ -157,6 +168,17 @@ class Worker(threading.Thread):
             self.lost_samples = feed.lost_samples
             if feed.source.live:
                 self._mind_the_clock()
+
+    def _mind_the_gaps(self) -> None:
+        """Say so if sound comes, but never a whole unit without lost samples."""
+        silent_s = (self._counter - self._unit_past) / self._rate_hz
+        if silent_s > MAX_BROKEN_S and self.state is not State.MIC_SUSPECT:
+            log.warning(
+                "%s: loses samples all the time; is the machine overloaded, or the "
+                "device's cable bad?",
+                self.source.name,
+            )
+            self._tell(_unscored(State.MIC_SUSPECT, self._counter))
 
     def _learn(self, block: Block, hearing: Hearing) -> None:
         for heard in hearing.hear(block):

@@ -1,4 +1,4 @@
-"""Bundles made on the spot: real files with real hashes, no network needed."""
+"""Bundles made on the spot: real files with real hashes, and a network if wanted."""
 
 import hashlib
 from datetime import datetime, timezone
@@ -6,15 +6,62 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+from safetensors.numpy import save
+
 from asd_agent.bundle.manifest import FileEntry, Manifest, MemberSpec
 from asd_agent.features.spec import FeatureSpec, SecomSpec
 from asd_agent.features.stream import units
+from asd_agent.inference.embedder import EmbedderSpec, ModelFile
+from asd_agent.inference.open import open_embedder
+from asd_agent.scoring.bank import KnnBank
 from asd_agent.scoring.detector import DetectorSpec
 from asd_agent.scoring.pooling import PoolingSpec
-from safetensors.numpy import save
 
 SMALL = SecomSpec(window=256, hop=64, unit_frames=8, unit_shift=4, rate_hz=4000)
 """A front end that is quick to compute: units of 0.176 s every 0.064 s"""
+SIZE = 16
+"""Values in an embedding of `network`"""
+MODEL = ModelFile(file="model.float32.onnx", runtime="onnx", precision="float32")
+GOLDEN = "golden.safetensors"
+
+
+def network(shape: tuple[int, int], seed: int = 0) -> bytes:
+    """ONNX file of two dense layers on a unit of `shape`, always the same."""
+    rng = np.random.default_rng(seed)
+    values = shape[0] * shape[1]
+    sizes = ((values, 32), (32, SIZE))
+    weights = [
+        numpy_helper.from_array(
+            (rng.normal(size=size) / np.sqrt(size[0])).astype(np.float32), f"weight{i}"
+        )
+        for i, size in enumerate(sizes)
+    ]
+    nodes = [
+        helper.make_node("Flatten", ["unit"], ["flat"]),
+        helper.make_node("MatMul", ["flat", "weight0"], ["hidden"]),
+        helper.make_node("Tanh", ["hidden"], ["bent"]),
+        helper.make_node("MatMul", ["bent", "weight1"], ["embedding"]),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "dense",
+        [helper.make_tensor_value_info("unit", TensorProto.FLOAT, (1, 1, *shape))],
+        [helper.make_tensor_value_info("embedding", TensorProto.FLOAT, (1, SIZE))],
+        weights,
+    )
+    opset = [helper.make_opsetid("", 17)]
+    model = helper.make_model(graph, opset_imports=opset, ir_version=8)
+    onnx.checker.check_model(model)
+    content: bytes = model.SerializeToString()
+    return content
+
+
+def entry(content: bytes) -> FileEntry:
+    """What a manifest says about a file of this content."""
+    digest = hashlib.sha256(content).hexdigest()
+    return FileEntry(bytes=len(content), sha256=digest)
 
 
 def forge(
@@ -22,32 +69,71 @@ def forge(
     features: FeatureSpec = SMALL,
     pooling: PoolingSpec | None = None,
     members: int = 1,
+    embeds: bool = False,
     **changes: Any,
 ) -> Path:
-    """Write a bundle of mean spectra; `changes` replace keys of the manifest."""
+    """Write a bundle.
+
+    Parameters
+    ----------
+    members
+        So many that are alike.
+    embeds
+        Whether they have a network; else the mean spectrum is scored.
+    changes
+        Keys of the manifest that are replaced, unchecked.
+    """
     folder.mkdir(parents=True)
     rng = np.random.default_rng(1)
     audio = rng.normal(0, 0.1, features.unit_samples * 3).astype(np.float32)
-    golden = save({"audio": audio, "features": units(features, audio)})
-    (folder / "golden.safetensors").write_bytes(golden)
-    digest = hashlib.sha256(golden).hexdigest()
+    expected = units(features, audio)
+    golden = {"audio": audio}
+    golden |= {f"features/member-{i}": expected for i in range(members)}
+    contents: dict[str, bytes] = {}
+    embedder = None
+    if embeds:
+        embedder = EmbedderSpec(size=SIZE, models=(MODEL,))
+        contents[MODEL.file] = network(features.unit_shape)
+        golden |= _expected(embedder, contents, expected)
+    contents[GOLDEN] = save(golden)
     specs = tuple(
         MemberSpec(
-            name=f"spectrum-{i}",
+            name=f"member-{i}",
             features=features,
-            embedder=None,
+            embedder=embedder,
             pooling=pooling or PoolingSpec(units=6),
             detector=DetectorSpec(),
         )
         for i in range(members)
     )
+    for name, content in contents.items():
+        (folder / name).write_bytes(content)
     manifest = Manifest(
         id="forged-1",
         version=1,
         created=datetime(2026, 1, 1, tzinfo=timezone.utc),
         members=specs,
         licence="Apache-2.0",
-        files={"golden.safetensors": FileEntry(bytes=len(golden), sha256=digest)},
+        files={name: entry(content) for name, content in contents.items()},
     ).model_copy(update=changes)
     (folder / "manifest.json").write_text(manifest.model_dump_json())
     return folder
+
+
+def reforge(folder: Path, name: str, content: bytes) -> None:
+    """Give a file other content and the manifest its hash, as a builder would."""
+    (folder / name).write_bytes(content)
+    path = folder / "manifest.json"
+    manifest = Manifest.model_validate_json(path.read_bytes())
+    files = manifest.files | {name: entry(content)}
+    path.write_text(manifest.model_copy(update={"files": files}).model_dump_json())
+
+
+def _expected(
+    spec: EmbedderSpec, contents: dict[str, bytes], features: np.ndarray[Any, Any]
+) -> dict[str, np.ndarray[Any, Any]]:
+    embedder = open_embedder(spec, contents.__getitem__, unit_shape=features.shape[1:])
+    vectors = np.stack([embedder.embed(unit) for unit in features])
+    bank = KnnBank().fit(vectors[:1])
+    scores = np.array([bank.score(vector) for vector in vectors[1:]], np.float32)
+    return {f"embedding/{MODEL.file}": vectors, f"score/{MODEL.file}": scores}

@@ -9,7 +9,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load
 
 from asd_agent.bundle.bundle import Bundle
-from asd_agent.bundle.manifest import MemberSpec
+from asd_agent.bundle.manifest import GoldenSpec, MemberSpec
 from asd_agent.errors import BundleError
 from asd_agent.features.stream import band_edges_hz, units
 from asd_agent.inference.embedder import Embedder
@@ -82,11 +82,16 @@ def open_members(bundle: Bundle, runtime: RuntimeChoice = "auto") -> list[Member
             band_edges_hz(spec.features), spec.features.mean_db, spec.features.std_db
         )
         members.append(Member(spec, embedder, groups, sha256))
-    check_golden(bundle, members[0])
+    try:
+        golden = load(bundle.read("golden.safetensors"))
+    except SafetensorError as error:
+        raise BundleError(f"golden.safetensors: not readable: {error}") from error
+    for member in members:
+        check_golden(golden, bundle.manifest.golden, member)
     return members
 
 
-def check_golden(bundle: Bundle, member: Member) -> None:
+def check_golden(golden: dict[str, Array], limit: GoldenSpec, member: Member) -> None:
     """Compute the golden input here and compare it with what the bundle expects.
 
     Raises
@@ -94,11 +99,6 @@ def check_golden(bundle: Bundle, member: Member) -> None:
     BundleError
         Features, embeddings or scores differ by more than the bundle allows.
     """
-    try:
-        golden = load(bundle.read("golden.safetensors"))
-    except SafetensorError as error:
-        raise BundleError(f"golden.safetensors: not readable: {error}") from error
-    limit = bundle.manifest.golden
     audio = _tensor(golden, "audio")
     if audio.ndim != 1 or audio.dtype != np.float32:
         raise BundleError(
@@ -106,9 +106,12 @@ def check_golden(bundle: Bundle, member: Member) -> None:
             "expected float32 of one dimension"
         )
     features = units(member.spec.features, audio)
-    expected = _tensor(golden, "features")
+    name = member.spec.name
+    expected = _tensor(golden, f"features/{name}")
     _compare(
-        "features", lambda: float(np.abs(features - expected).max()), limit.features
+        f"features of {name}",
+        lambda: float(np.abs(features - expected).max()),
+        limit.features,
     )
     if member.embedder is None:
         return

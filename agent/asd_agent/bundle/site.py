@@ -32,7 +32,8 @@ class SiteMember:
     bank: NDArray[np.float32]
     """Pooled normal windows, shape ``(n, pooled_size)``"""
     scores: NDArray[np.float32]
-    """Scores of normal windows that the bank had not seen, shape ``(m,)``"""
+    """Scores of normal windows against a bank without their surroundings, by how
+    many of their first units were heard, shape ``(m, units)``; NaN: not known"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +110,7 @@ class Site:
                 )
             found[name] = SiteMember(
                 _tensor(path, tensors, f"{name}/bank", member.pooled_size),
-                _tensor(path, tensors, f"{name}/scores"),
+                _scores(path, tensors, f"{name}/scores", member.spec.pooling.units),
             )
         bands = _tensor(path, tensors, "bands", len(members[0].groups))
         if any(len(member.bank) != len(bands) for member in found.values()):
@@ -173,26 +174,39 @@ def _read(path: Path) -> tuple[SiteInfo, dict[str, NDArray[np.float32]]]:
 
 
 def _tensor(
-    path: Path,
-    tensors: dict[str, NDArray[np.float32]],
-    name: str,
-    width: int | None = None,
+    path: Path, tensors: dict[str, NDArray[np.float32]], name: str, width: int
 ) -> NDArray[np.float32]:
-    """A tensor of shape ``(n, width)``, or ``(n,)``; a damaged one is refused."""
+    """A tensor of shape ``(n, width)``, n >= 1; a damaged one is refused."""
+    found = _shaped(path, tensors, name, width)
+    if not np.isfinite(found).all():
+        raise _unusable(path, name, found)
+    return found
+
+
+def _scores(
+    path: Path, tensors: dict[str, NDArray[np.float32]], name: str, units: int
+) -> NDArray[np.float32]:
+    """Calibration scores: at least two for windows of one unit."""
+    found = _shaped(path, tensors, name, units)
+    if np.isinf(found).any() or np.isfinite(found[:, 0]).sum() < 2:
+        raise _unusable(path, name, found)
+    return found
+
+
+def _shaped(
+    path: Path, tensors: dict[str, NDArray[np.float32]], name: str, width: int
+) -> NDArray[np.float32]:
     if name not in tensors:
         raise SiteError(f"{path}: holds no tensor {name!r}. Learn the source again")
     found = tensors[name]
-    rest = () if width is None else (width,)
-    least = 2 if width is None else 1
-    if (
-        found.dtype != np.float32
-        or found.ndim == 0
-        or found.shape[1:] != rest
-        or len(found) < least
-        or not np.isfinite(found).all()
-    ):
-        raise SiteError(
-            f"{path}: tensor {name!r}, {found.dtype} of shape {found.shape}, is not "
-            "usable. Learn the source again"
-        )
+    shape = (len(found) if found.ndim else 0, width)
+    if found.dtype != np.float32 or found.shape != shape or not len(found):
+        raise _unusable(path, name, found)
     return found
+
+
+def _unusable(path: Path, name: str, found: NDArray[np.float32]) -> SiteError:
+    return SiteError(
+        f"{path}: tensor {name!r}, {found.dtype} of shape {found.shape}, is not "
+        "usable. Learn the source again"
+    )

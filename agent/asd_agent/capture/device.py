@@ -24,6 +24,8 @@ class Device:
     """Its name in PortAudio"""
     id: str
     """``usb:VENDOR:PRODUCT[:SERIAL][@PORT]``, which lasts, or else its name"""
+    full_id: str
+    """`id` with the port in any case: its twin may be there another time"""
     host_api: str
     """Sound system that it belongs to, such as ``ALSA``"""
     channels: int
@@ -53,26 +55,27 @@ def describe(
     root : Path
         Where ``/proc`` and ``/sys`` are looked for.
     """
-    inputs = [
-        info
-        for info in infos
-        if info["max_input_channels"] > 0 and info["name"] != "null"
-    ]
+    inputs = [i for i in infos if i["max_input_channels"] and i["name"] != "null"]
     places = [_place(info["name"]) for info in inputs]
     ids = _ids({card for card, _ in places if card is not None}, root)
-    return [
-        Device(
-            index=int(info["index"]),
-            name=info["name"],
-            id=ids[card] + (f",{pcm}" if pcm else "") if card in ids else info["name"],
-            host_api=host_apis[info["hostapi"]]["name"],
-            channels=int(info["max_input_channels"]),
-            rate_hz=round(info["default_samplerate"]),
-            default=info["index"] == default,
-            card=card,
+    devices = []
+    for info, (card, pcm) in zip(inputs, places, strict=True):
+        part = f",{pcm}" if pcm and card in ids else ""
+        brief, full = ids.get(card, (info["name"], info["name"]))
+        devices.append(
+            Device(
+                index=int(info["index"]),
+                name=info["name"],
+                id=brief + part,
+                full_id=full + part,
+                host_api=host_apis[info["hostapi"]]["name"],
+                channels=int(info["max_input_channels"]),
+                rate_hz=round(info["default_samplerate"]),
+                default=info["index"] == default,
+                card=card,
+            )
         )
-        for info, (card, pcm) in zip(inputs, places, strict=True)
-    ]
+    return devices
 
 
 def _place(name: str) -> tuple[int | None, int]:
@@ -81,18 +84,23 @@ def _place(name: str) -> tuple[int | None, int]:
     return (int(found[1]), int(found[2])) if found else (None, 0)
 
 
-def _ids(cards: Iterable[int], root: Path) -> dict[int | None, str]:
-    """Identify each USB card; twins are told apart by the port they are in."""
+def _ids(cards: Iterable[int], root: Path) -> dict[int | None, tuple[str, str]]:
+    """Identify USB cards, briefly and with the port; twins always with the port."""
     usb = {card: asound.usb_card(card, root) for card in cards}
-    plain = {
-        card: (":".join(filter(None, ("usb", found.product, found.serial))), found.port)
+    brief = {
+        card: ":".join(filter(None, ("usb", found.product, found.serial)))
         for card, found in usb.items()
         if found
     }
-    times = Counter(name for name, _ in plain.values())
+    full = {
+        card: f"{brief[card]}@{found.port}" if found.port else brief[card]
+        for card, found in usb.items()
+        if found
+    }
+    times = Counter(brief.values())
     return {
-        card: f"{name}@{port}" if times[name] > 1 and port else name
-        for card, (name, port) in plain.items()
+        card: (full[card] if times[name] > 1 else name, full[card])
+        for card, name in brief.items()
     }
 
 
@@ -138,8 +146,8 @@ def _matches(text: str, devices: Sequence[Device]) -> list[Device]:
         return []
     if text.startswith("usb:"):
         longer = (f"{text}:", f"{text}@")
-        exact = [d for d in devices if d.id.casefold() == text]
-        return exact or [d for d in devices if d.id.casefold().startswith(longer)]
+        exact = [d for d in devices if text in (d.id.casefold(), d.full_id.casefold())]
+        return exact or [d for d in devices if d.full_id.casefold().startswith(longer)]
     exact = [d for d in devices if d.name.casefold() == text]
     return exact or [d for d in devices if text in d.name.casefold()]
 

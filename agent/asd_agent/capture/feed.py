@@ -42,7 +42,7 @@ class Feed:
         source: Source,
         rate_hz: int,
         ring_s: float = 30.0,
-        block_s: float = 0.1,
+        block_s: float = 0.2,
         stall_s: float = 10.0,
     ) -> None:
         self.source = source

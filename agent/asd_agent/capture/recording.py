@@ -18,6 +18,10 @@ SUFFIXES = frozenset(
 )
 """What counts as a recording in a folder; a file that is named may have any"""
 
+LOUDEST = 1e6
+"""Times full scale. Integers stored as they are reach 32,768 (16 bit); of 1e19 the
+power has no place in float32"""
+
 Pace = Literal["realtime", "fast"]
 
 
@@ -42,19 +46,27 @@ def recordings(paths: Iterable[str | Path]) -> list[Path]:
     """
     found: set[Path] = set()
     for path in map(Path, paths):
-        if path.is_dir():
-            some = {p for p in path.rglob("*") if _is_recording(p)}
-            rule = f"a folder needs files that end in {' '.join(sorted(SUFFIXES))}"
-        elif path.exists():
-            some, rule = {path}, ""
-        else:
-            below = str(path.relative_to(path.anchor))
-            some = {p for p in Path(path.anchor).glob(below) if p.is_file()}
-            rule = "neither a file, a folder nor a pattern that matches files"
+        try:
+            some, rule = _look_for(path)
+        except (OSError, ValueError, RecursionError) as error:
+            # Too long, not permitted, or no pattern that there can be, as a**b.
+            raise SoundError(f"{path}: {error}; check the path") from error
         if not some:
             raise SoundError(f"{path}: no recording found: {rule}; check the path")
         found |= some
     return sorted(found)
+
+
+def _look_for(path: Path) -> tuple[set[Path], str]:
+    """The recordings that a path stands for, and the rule if there are none."""
+    if path.is_dir():
+        found = {p for p in path.rglob("*") if _is_recording(p)}
+        return found, f"a folder needs files that end in {' '.join(sorted(SUFFIXES))}"
+    if path.exists():
+        return {path}, ""
+    below = str(path.relative_to(path.anchor))
+    found = {p for p in Path(path.anchor).glob(below) if p.is_file()}
+    return found, "neither a file, a folder nor a pattern that matches files"
 
 
 def _is_recording(path: Path) -> bool:
@@ -214,9 +226,10 @@ def _frames(file: soundfile.SoundFile, size: int, path: Path, at: int) -> Sample
 
 
 def _check_finite(samples: Samples, path: Path, at: int) -> None:
-    bad = np.flatnonzero(~np.isfinite(samples))
+    bad = np.flatnonzero(~(np.abs(samples) <= LOUDEST))  # so that NaN is bad, too
     if len(bad):
         raise SoundError(
-            f"{path}: frame {at + int(bad[0])} is {samples[bad[0]]}, every sample "
-            "must be a finite number; export it again as 16 or 24 bit"
+            f"{path}: frame {at + int(bad[0])} is {samples[bad[0]]:g}, every sample "
+            f"must be a finite number, at most {LOUDEST:g} times full scale; "
+            "export it again as 16 or 24 bit"
         )

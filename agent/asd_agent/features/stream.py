@@ -3,8 +3,11 @@
 Frames are computed in blocks of `unit_shift`, at the same places of the stream
 and with the same array shapes however the samples arrive. Streaming therefore
 gives the same bits as the whole recording at once, which is only a stream fed
-in one piece. After the first unit nothing is allocated for a frame: every step
-writes into an array made beforehand (NumPy 2; NumPy 1 has no `out` for `rfft`).
+in one piece. After the first unit no array is allocated for a frame: every step
+writes into one made beforehand (NumPy 2; NumPy 1 has no `out` for `rfft`).
+
+The transform is in float64, and rounded: so quiet bins beside a loud tone are
+the same on every machine. Of float32 samples NumPy would make copies for it.
 """
 
 from collections.abc import Iterator
@@ -43,24 +46,23 @@ class Spectrogram:
         bins = spec.window // 2 + 1
         # Scaled so that a full-scale sine has power 1: levels read as dBFS.
         hann = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(spec.window) / spec.window)
-        self._hann = (hann * (2 / hann.sum())).astype(np.float32)
-        self._windowed = np.zeros((frames, spec.window), np.float32)
-        self._complex = np.zeros((frames, bins), np.complex64)
-        parts = self._complex.view(np.float32).reshape(frames, bins, 2)
+        self._hann = hann * (2 / hann.sum())
+        self._windowed = np.zeros((frames, spec.window))
+        self._complex = np.zeros((frames, bins), np.complex128)
+        self._rounded = np.zeros((frames, bins), np.complex64)
+        parts = self._rounded.view(np.float32).reshape(frames, bins, 2)
+        if isinstance(spec, SecomSpec):
+            parts = parts[:, 1:] if spec.drop == "dc" else parts[:, :-1]
         self._real, self._imag = parts[..., 0], parts[..., 1]
-        self._power = np.zeros((frames, bins), np.float32)
-        self._square = np.zeros((frames, bins), np.float32)
+        self._power = np.zeros(self._real.shape, np.float32)
+        self._square = np.zeros(self._real.shape, np.float32)
         self._mel: Array | None = None
-        self._kept = self._power
+        self._level = self._power
         if isinstance(spec, LogMelSpec):
             self._mel = mel_filters(
                 spec.rate_hz, spec.window, spec.n_mels, spec.low_hz, spec.top_hz
             )
-            self._kept = np.zeros((frames, spec.n_mels), np.float32)
-        else:
-            self._kept = (
-                self._power[:, 1:] if spec.drop == "dc" else self._power[:, :-1]
-            )
+            self._level = np.zeros((frames, spec.n_mels), np.float32)
         self._mean = np.array(spec.mean_db, np.float32) if spec.mean_db else None
         self._scale = np.float32(1) / np.array(spec.std_db, np.float32)
 
@@ -77,19 +79,17 @@ class Spectrogram:
         array, shape ``(frames, bands)``
             Normalised decibel; overwritten by the next call.
         """
-        np.multiply(frames, self._hann, out=self._windowed)
+        np.copyto(self._windowed, frames)
+        np.multiply(self._windowed, self._hann, out=self._windowed)
         if _RFFT_HAS_OUT:
-            np.fft.rfft(
-                self._windowed,
-                axis=1,
-                out=self._complex,  # type: ignore[arg-type]  # stubs know complex128 alone
-            )
+            np.fft.rfft(self._windowed, axis=1, out=self._complex)
         else:
             self._complex[:] = np.fft.rfft(self._windowed, axis=1)
+        np.copyto(self._rounded, self._complex, casting="same_kind")
         np.multiply(self._real, self._real, out=self._power)
         np.multiply(self._imag, self._imag, out=self._square)
         np.add(self._power, self._square, out=self._power)
-        level = self._kept
+        level = self._level
         if self._mel is not None:
             np.matmul(self._power, self._mel, out=level)
         np.add(level, np.float32(FLOOR_POWER), out=level)

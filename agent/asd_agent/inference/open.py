@@ -70,8 +70,8 @@ def open_embedder(
 
 
 def _choose(models: list[ModelFile], library: Library) -> ModelFile:
-    # tflite-runtime runs static int8 without XNNPACK: several times slower than
-    # float32 (docs/export.md).
+    # tflite-runtime runs static int8 without XNNPACK, float32 with it: its int8
+    # is the slower of the two.
     if library.package == "tflite_runtime":
         models = sorted(models, key=lambda model: model.precision != "float32")
     return models[0]

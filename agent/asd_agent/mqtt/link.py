@@ -170,9 +170,12 @@ class Link:
         self._answer = str(reason)
 
     def _disconnected(
-        self, _client: Any, _data: Any, _flags: Any, reason: Any, _properties: Any
+        self, _client: Any, _data: Any, flags: Any, reason: Any, _properties: Any
     ) -> None:
-        self._lost = f"the connection ended: {reason}"
+        told = flags.is_disconnect_packet_from_server
+        how = "ended by the broker" if told else "lost"
+        # paho tells of the broker's DISCONNECT, then of the closed socket as well.
+        self._lost = self._lost or f"the connection was {how}: {reason}"
 
     def _acknowledged(
         self, _client: Any, _data: Any, number: int, reason: Any, _properties: Any

@@ -44,7 +44,7 @@ class SourceInfo:
     name: str
     input: Literal["microphone", "recording"]
     rate_hz: int
-    """Hertz, as captured"""
+    """Hertz at which it is analysed"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,9 +109,12 @@ def spectrum(decision: Decision, origin: Origin) -> Payload | None:
         "device": origin.device,
         "source": origin.source,
         "ts": rfc3339(origin.anchor.at(decision.end_sample)),
-        "lo_hz": [_number(edge, 6) for edge in shape.lo_hz],
-        "hi_hz": [_number(edge, 6) for edge in shape.hi_hz],
-        "level_db": [_number(level, 4) for level in shape.level_db],
+        "lo_hz": list(shape.lo_hz),
+        "hi_hz": list(shape.hi_hz),
+        "level_db": [
+            round(level, 1) if math.isfinite(level) else None
+            for level in shape.level_db
+        ],
     }
 
 

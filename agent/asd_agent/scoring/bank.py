@@ -39,13 +39,14 @@ class KnnBank:
             best = float(similarity.max())
         else:
             best = float(np.partition(similarity, -k)[-k:].mean())
-        return max(0.0, 1.0 - best)
+        # In this order what is not a number stays so, and does not become normal.
+        return max(1.0 - best, 0.0)
 
     def nearest(self, vector: NDArray[np.float32]) -> tuple[int, float]:
         """Row of the nearest normal vector, and its cosine distance."""
         similarity = self._similarities(vector)
         row = int(similarity.argmax())
-        return row, max(0.0, 1.0 - float(similarity[row]))
+        return row, max(1.0 - float(similarity[row]), 0.0)
 
 
 def _norms(vectors: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -93,3 +93,32 @@ def _fit_tail(excess: NDArray[np.float64]) -> tuple[float, float]:
         if mean > 2 * moment > 0:
             shape = max(shape, min(0.9, 2 - mean / (mean - 2 * moment)))
     return max(MIN_SCALE, mean * (1 - shape) if m >= MIN_SHAPE_FIT else mean), shape
+
+
+class Calibrations:
+    """A calibration for each number of units that a window can have.
+
+    The fewer units are pooled, the more their score scatters: a window that is not
+    whole, at the start or after a gap, is judged by normal windows as short as it.
+    """
+
+    def __init__(self, scores: NDArray[np.floating]) -> None:
+        """Learn from scores of shape ``(windows, units)``.
+
+        Column ``j`` holds scores of the first ``j + 1`` units of normal windows,
+        NaN where a window has fewer or was not asked. A length with less than two
+        scores is judged as the one below it.
+        """
+        self._of: list[Calibration] = []
+        for column in scores.T:
+            known = column[np.isfinite(column)]
+            if len(known) >= 2:
+                self._of.append(Calibration().fit(known))
+            elif self._of:
+                self._of.append(self._of[-1])
+            else:
+                raise ValueError("expected at least 2 scores of windows of one unit")
+
+    def of(self, units: int) -> Calibration:
+        """The calibration of windows of so many units, from 1."""
+        return self._of[units - 1]

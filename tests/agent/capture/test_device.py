@@ -61,6 +61,7 @@ def test_devices_have_names_that_last(listed: list[Device]) -> None:
         index=1,
         name="USB Audio Device: - (hw:1,0)",
         id="usb:0d8c:0014",
+        full_id="usb:0d8c:0014@1-1.1",
         host_api="ALSA",
         channels=1,
         rate_hz=44_100,
@@ -74,6 +75,7 @@ def test_devices_have_names_that_last(listed: list[Device]) -> None:
     [
         ("usb:0d8c:0014", 1),
         ("USB:0D8C:0014", 1),
+        ("usb:0d8c:0014@1-1.1", 1),
         ("usb:2886:001a", 2),
         ("usb:2886:001a:101991441", 2),
         ("usb:1234:5678@1-1.4", 4),
@@ -100,6 +102,21 @@ def test_neither_a_bare_number_nor_null_is_taken(
 ) -> None:
     with pytest.raises(SoundError, match="is not there; found: "):
         choose(wanted, listed)
+
+
+def test_what_is_not_usb_answers_to_its_name(tmp_path: Path) -> None:
+    board = describe([_info(0, "i2s: HiFi (hw:0,1)")], HOST_APIS, -1, tmp_path)
+    assert board[0].id == "i2s: HiFi (hw:0,1)"
+    assert choose(board[0].id, board) == board[0]
+
+
+def test_a_twin_is_not_taken_for_the_other_that_is_away(tmp_path: Path) -> None:
+    sys_card(tmp_path, 3, "1234", "5678", "1-1.3")
+    alone = describe([_info(3, "Twin: (hw:3,0)")], HOST_APIS, -1, tmp_path)
+    assert [device.id for device in alone] == ["usb:1234:5678"]
+    assert choose("usb:1234:5678@1-1.3", alone).index == 3
+    with pytest.raises(SoundError, match="is not there"):
+        choose("usb:1234:5678@1-1.4", alone)
 
 
 def test_the_nearest_name_comes_first(listed: list[Device]) -> None:

@@ -106,7 +106,7 @@ def test_a_spectrum_is_three_lists_of_one_length() -> None:
         "ts": "2026-11-21T12:00:10.000Z",
         "lo_hz": [0, 31.25],
         "hi_hz": [31.25, 4000],
-        "level_db": [-71.23, None],
+        "level_db": [-71.2, None],
     }
 
 

@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,6 +22,7 @@ from asd_agent.mqtt.outbox import MemoryOutbox
 from asd_agent.mqtt.publisher import Publisher
 from asd_train.demo.broker import EmbeddedBroker
 from support.broker import (
+    WAIT_S,
     Certificates,
     Mosquitto,
     Subscriber,
@@ -69,6 +71,17 @@ def changes(publisher: Publisher, count: int) -> None:
     """Leave so many messages: only a change is sent whatever the interval is."""
     for _ in range(count):
         publisher.decision("gearbox", ALERT, changed=True)
+
+
+class Gate:
+    """Holds up the next attempt to connect while it is shut."""
+
+    def __init__(self) -> None:
+        self.open = threading.Event()
+
+    def uniform(self, _low: float, high: float) -> float:
+        self.open.wait(WAIT_S)
+        return min(high, 0.05)
 
 
 class Clock:
@@ -207,12 +220,12 @@ def test_the_last_will_speaks_for_a_killed_agent(tmp_path: Path) -> None:
 
 @pytest.mark.broker
 def test_a_broker_that_comes_late_gets_everything(tmp_path: Path) -> None:
-    broker = Mosquitto(tmp_path)
-    with publishing(plain(broker.port)) as publisher:
+    broker, gate = Mosquitto(tmp_path), Gate()
+    with publishing(plain(broker.port), uniform=gate.uniform) as publisher:
         changes(publisher, 30)
         publisher.health({"uptime_s": 1})
-        time.sleep(0.2)
         with broker, Subscriber(broker.port) as seen:
+            gate.open.set()
             messages = [m.json() for m in seen.wait(ANOMALY, 30)]
             assert [m["seq"] for m in messages] == list(range(1, 31))
             assert all(m["replayed"] for m in messages)
@@ -225,20 +238,24 @@ def test_a_broker_that_comes_late_gets_everything(tmp_path: Path) -> None:
 
 @pytest.mark.broker
 def test_a_broker_that_restarts_loses_nothing(tmp_path: Path) -> None:
-    broker = Mosquitto(tmp_path)
+    broker, gate = Mosquitto(tmp_path), Gate()
     seqs: set[int] = set()
-    with publishing(plain(broker.port)) as publisher:
+    with publishing(plain(broker.port), uniform=gate.uniform) as publisher:
         for _ in range(3):
             with broker, Subscriber(broker.port) as seen:
+                gate.open.set()
                 connected(publisher)
                 changes(publisher, 40)
                 wait_for(lambda: publisher.waiting == 0, "all acknowledged")
                 # The broker kept nothing: all of these come from the agent.
                 for topic in (STATUS, INFO, STATE):
                     seen.wait(topic)
+                seen.wait(ANOMALY, 40)
                 seqs |= {m.json()["seq"] for m in seen.of(ANOMALY)}
+                gate.open.clear()
             changes(publisher, 10)
         with broker, Subscriber(broker.port) as seen:
+            gate.open.set()
             wait_for(lambda: publisher.waiting == 0, "all acknowledged")
             seqs |= {m.json()["seq"] for m in seen.wait(ANOMALY, 10)}
     assert seqs == set(range(1, 151))
@@ -273,6 +290,21 @@ def test_tls_refuses_another_host_name(
         config = plain(broker.port, host="localhost", tls={"ca": made.ca})
         with publishing(config) as publisher:
             wait_for(lambda: "Hostname mismatch" in caplog.text, "refusal in the log")
+            assert not publisher.connected
+
+
+@pytest.mark.broker
+def test_a_client_certificate_opens_a_broker_that_wants_one(tmp_path: Path) -> None:
+    made = Certificates.make(tmp_path / "tls")
+    lines = (f"cafile {made.ca}", "require_certificate true")
+    with Mosquitto(tmp_path, tls=made, lines=lines) as broker:
+        own = {"ca": made.ca, "cert": made.cert, "key": made.key}
+        config = plain(broker.port, host="localhost", tls=own)
+        with publishing(config) as publisher:
+            connected(publisher)
+        config = plain(broker.port, host="localhost", tls={"ca": made.ca})
+        with publishing(config) as publisher:
+            time.sleep(0.5)
             assert not publisher.connected
 
 
@@ -315,6 +347,16 @@ def test_what_the_broker_does_not_permit_is_said_and_counted(
     assert len(said) == 1
     assert "Not authorized" in said[0]
     assert "factory/press-07/#" in said[0]
+
+
+@pytest.mark.broker
+def test_two_devices_of_one_name_are_seen_in_the_log(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with Mosquitto(tmp_path) as broker, publishing(plain(broker.port)) as one:
+        connected(one)
+        with publishing(plain(broker.port)):
+            wait_for(lambda: "the connection was lost" in caplog.text, "log line")
 
 
 def test_a_broker_without_mqtt_5_is_served_with_3_1_1(

@@ -1,0 +1,292 @@
+"""A worker learns, judges, outlives its microphone, and tells every change."""
+
+import logging
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from asd_agent import worker as module
+from asd_agent.bundle.site import Site
+from asd_agent.capture.chunk import Chunk, Samples, Source
+from asd_agent.config import SourceConfig
+from asd_agent.errors import SiteError, SoundError
+from asd_agent.mqtt.clock import Anchor
+from asd_agent.scoring.decision import Decision, State
+from asd_agent.setup import members_of, open_bundle
+from asd_agent.worker import Worker
+from support.agents import RATE_HZ, WINDOW, Agent, agent
+from support.bundles import SMALL
+from support.sounds import Played, cut, noise, wav
+
+
+class Heard(list[Decision]):
+    """What a worker told; stops it after so many."""
+
+    def __init__(self, most: int = 10**9) -> None:
+        super().__init__()
+        self.anchors: list[Anchor] = []
+        self._most = most
+
+    def __call__(self, worker: Worker, decision: Decision, anchor: Anchor) -> None:
+        self.append(decision)
+        self.anchors.append(anchor)
+        if len(self) >= self._most:
+            worker.stop()
+
+    @property
+    def states(self) -> list[State]:
+        """The states in order, each change once."""
+        return [
+            now.state
+            for last, now in zip([None, *self], self, strict=False)
+            if last is None or now.state is not last.state
+        ]
+
+
+def worker_of(made: Agent, heard: Heard, **source: object) -> Worker:
+    config = made.config()
+    changed = config.sources[0].model_copy(update=source)
+    members = members_of(config, open_bundle(config))
+    return Worker(config, changed, members, "forged-1", heard)
+
+
+def microphone(
+    monkeypatch: pytest.MonkeyPatch, *plugged: Sequence[Samples] | SoundError
+) -> list[int]:
+    """Let a microphone be opened so often; each time it plays, and then fails."""
+    opened: list[int] = []
+
+    def chunks(sounds: Sequence[Samples]) -> Iterator[Chunk]:
+        for sound in sounds:
+            yield Chunk(sound, RATE_HZ)
+        raise SoundError("mic: stopped giving sound")
+
+    def open_source(_: SourceConfig) -> Source:
+        opened.append(len(opened))
+        now = plugged[min(len(opened), len(plugged)) - 1]
+        if isinstance(now, SoundError):
+            raise now
+        return Played(chunks(now))
+
+    monkeypatch.setattr(module, "open_source", open_source)
+    return opened
+
+
+def at_once(monkeypatch: pytest.MonkeyPatch, worker: Worker) -> list[float]:
+    """Skip the waits between attempts; returns how long they would be."""
+    waits: list[float] = []
+
+    def wait(seconds: float | None = None) -> bool:
+        waits.append(seconds or 0.0)
+        return worker._asked.is_set()
+
+    monkeypatch.setattr(worker._asked, "wait", wait)
+    return waits
+
+
+def pieces(seconds: float, seed: int) -> list[Samples]:
+    sound = noise(int(seconds * RATE_HZ), seed)
+    return list(cut(sound, [400] * (len(sound) // 400 + 1)))
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> Agent:
+    return agent(tmp_path)
+
+
+def test_a_recording_is_learnt_and_then_judged(made: Agent) -> None:
+    sound = np.concatenate([noise(20 * RATE_HZ, seed=1), noise(5 * RATE_HZ, seed=2)])
+    wav(made.tape, sound, RATE_HZ)
+    made.configure(learn={"minutes": 0.25})
+    heard = Heard()
+    worker = worker_of(made, heard)
+    worker.run()
+    assert worker.error is None
+    assert heard.states == [State.LEARNING, State.NORMAL]
+    learning = [d for d in heard if d.p_value is None]
+    # Fifteen seconds, up to the end of the block in which they are full.
+    assert learning[-1].end_sample == pytest.approx(15 * RATE_HZ, abs=SMALL.rate_hz)
+    site = Site.load(made.site, members_of(made.config(), open_bundle(made.config())))
+    assert site.info.seconds == pytest.approx(15, abs=0.2)
+    # The counter goes on through the end of learning.
+    judged = [d for d in heard if d.p_value is not None]
+    assert judged[0].end_sample > learning[-1].end_sample
+    assert judged[-1].end_sample == pytest.approx(25 * RATE_HZ, abs=SMALL.unit_samples)
+
+
+def test_what_was_learnt_is_used_the_next_time(made: Agent) -> None:
+    made.configure(recording=str(made.normal), learn={"minutes": 0.2})
+    worker_of(made, Heard()).run()
+    before = made.site.read_bytes()
+    heard = Heard()
+    worker_of(made, heard).run()
+    assert all(d.p_value is not None for d in heard)
+    assert heard[0].end_sample == SMALL.unit_samples
+    assert made.site.read_bytes() == before
+
+
+def test_a_recording_that_ends_early_is_learnt_as_far_as_it_goes(made: Agent) -> None:
+    made.configure(recording=str(made.normal), learn={"minutes": 60})
+    worker = worker_of(made, Heard())
+    worker.run()
+    assert worker.error is None
+    assert made.site.exists()
+
+
+def test_too_little_to_learn_from_is_an_error(made: Agent) -> None:
+    wav(made.tape, noise(WINDOW), RATE_HZ)
+    worker = worker_of(made, Heard())
+    worker.run()
+    assert isinstance(worker.error, SiteError)
+    assert not made.site.exists()
+
+
+def test_a_broken_recording_is_an_error(made: Agent) -> None:
+    made.tape.write_bytes(b"not sound")
+    worker = worker_of(made, Heard())
+    worker.run()
+    assert isinstance(worker.error, SoundError)
+
+
+def test_a_damaged_site_is_refused_at_the_start(made: Agent) -> None:
+    made.site.parent.mkdir(parents=True)
+    made.site.write_bytes(b"damaged")
+    with pytest.raises(SiteError, match="is damaged"):
+        worker_of(made, Heard())
+
+
+def test_a_missing_microphone_is_a_fault_and_tried_again(
+    made: Agent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = microphone(monkeypatch, SoundError("mic: is not there"))
+    heard = Heard(most=9)
+    worker = worker_of(made, heard, microphone="mic", recording=None)
+    waits = at_once(monkeypatch, worker)
+    worker.run()
+    assert worker.error is None
+    assert len(opened) == 9
+    assert heard.states == [State.FAULT]
+    assert [d.changed for d in heard] == [True] + [False] * 8
+    assert waits == [1, 2, 4, 8, 16, 32, 60, 60, 60]
+
+
+def test_a_microphone_that_comes_back_is_judged_on(
+    made: Agent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made.configure(recording=str(made.normal), learn={"minutes": 0.2})
+    worker_of(made, Heard()).run()
+    lost = SoundError("mic: is not there")
+    microphone(monkeypatch, pieces(2, 1), lost, pieces(3, 2))
+    per_life = SMALL.units_in(2 * RATE_HZ)
+    # The first tenth of a second after the break is dropped with the gap.
+    heard = Heard(most=per_life + 2 + SMALL.units_in(2 * RATE_HZ - 400))
+    worker = worker_of(made, heard, microphone="mic", recording=None)
+    at_once(monkeypatch, worker)
+    worker.run()
+    # After a fault nothing is called normal until a window is whole again.
+    learning, normal = State.LEARNING, State.NORMAL
+    assert heard.states == [learning, normal, State.FAULT, State.NO_SIGNAL, normal]
+    changes = [d.state for d in heard if d.changed]
+    assert changes == [normal, State.FAULT, State.NO_SIGNAL, normal]
+    first, second = heard[:per_life], heard[per_life + 2 :]
+    assert second[0].gap
+    assert second[0].windows == 0
+    ends = [d.end_sample for d in heard if d.state is not State.FAULT]
+    assert ends == sorted(set(ends))
+    assert second[0].end_sample == 2 * RATE_HZ + 400 + SMALL.unit_samples
+    assert first[-1].state is State.NORMAL
+
+
+def test_a_microphone_that_loses_samples_all_the_time_is_suspect(
+    made: Agent, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """No unit is ever whole: without a word the last state would stand for ever."""
+    made.configure(recording=str(made.normal), learn={"minutes": 0.2})
+    worker_of(made, Heard()).run()
+    piece = noise(RATE_HZ // 10)
+    lossy = Played(Chunk(piece, RATE_HZ, gap=True) for _ in range(400))
+    monkeypatch.setattr(module, "open_source", lambda _: lossy)
+    heard = Heard(most=1)
+    worker_of(made, heard).run()
+    assert heard.states == [State.MIC_SUSPECT]
+    assert heard[0].end_sample > module.MAX_BROKEN_S * RATE_HZ
+    assert "loses samples all the time" in caplog.text
+
+
+def test_learning_goes_on_when_the_microphone_is_back(
+    made: Agent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made.configure(learn={"minutes": 0.1})
+    microphone(monkeypatch, pieces(4, 1), pieces(4, 2))
+    heard = Heard(most=2 * SMALL.units_in(4 * RATE_HZ) - 3)
+    worker = worker_of(made, heard, microphone="mic", recording=None)
+    at_once(monkeypatch, worker)
+    worker.run()
+    assert worker.error is None
+    assert heard.states[:3] == [State.LEARNING, State.FAULT, State.LEARNING]
+    assert made.site.exists()
+
+
+def test_every_change_is_told_once_and_logged(
+    made: Agent, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    made.configure(recording=str(made.normal), learn={"minutes": 0.2})
+    worker_of(made, Heard()).run()
+    made.configure()
+    heard = Heard()
+    worker_of(made, heard).run()
+    for last, now in pairwise(heard):
+        assert now.changed == (now.state is not last.state)
+    messages = [record.getMessage() for record in caplog.records]
+    assert messages.count("pump: anomalous") == 1
+    assert any("they support" in text for text in messages)
+
+
+def test_a_worker_ends_when_it_is_told(made: Agent) -> None:
+    made.configure(loop=True, recording=str(made.normal), learn={"minutes": 0.1})
+    begun = threading.Event()
+
+    def emit(_: Worker, __: Decision, ___: Anchor) -> None:
+        begun.set()
+
+    config = made.config()
+    members = members_of(config, open_bundle(config))
+    worker = Worker(config, config.sources[0], members, "forged-1", emit)
+    worker.start()
+    assert begun.wait(5)
+    worker.stop()
+    worker.join(5)
+    assert not worker.is_alive()
+    assert worker.error is None
+
+
+def test_a_fault_in_the_software_is_kept_and_logged(
+    made: Agent, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(_: SourceConfig) -> Source:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(module, "open_source", broken)
+    worker = worker_of(made, Heard())
+    worker.run()
+    assert isinstance(worker.error, ZeroDivisionError)
+    assert "stopped by a fault in the software" in caplog.text
+
+
+def test_the_anchor_moves_when_the_clock_is_set(made: Agent) -> None:
+    worker = worker_of(made, Heard())
+    before = worker._anchor
+    worker._counter = 5 * RATE_HZ  # five seconds of sound in no time
+    worker._mind_the_clock()
+    assert worker._anchor.sample == 5 * RATE_HZ
+    after = worker._anchor
+    worker._counter += RATE_HZ
+    worker._mind_the_clock()
+    assert worker._anchor is after
+    assert replace(before, utc=after.utc, sample=after.sample) == after
