@@ -1,0 +1,1 @@
+"""A machine breaks in the terminal: the whole path without hardware or a broker."""
