@@ -4,7 +4,7 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format bench packages clean
+.PHONY: help demo test check format bench bundle packages clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*##/ {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,8 +24,17 @@ format: $(VENV)/dev ## rewrite the code as ruff wants it
 	$(VENV)/bin/ruff format .
 	$(VENV)/bin/ruff check --fix .
 
-bench: $(VENV)/dev ## measure speed, memory and start on this machine
-	$(RUN) tests/bench/run.py
+bench: $(VENV)/dev packages ## measure speed, memory and start on this machine
+	PYTHONPATH=tests $(RUN) -m bench
+
+bundle: $(VENV)/dev ## make the packaged bundle anew (about an hour)
+	test -d runs/simulated || $(VENV)/bin/asd-train simulate runs/simulated \
+	  --machines fan,pump,gearbox,valve,slider --sections 12 --clips-train 30 --clips-test 8 --seed 1
+	OMP_NUM_THREADS=1 $(VENV)/bin/asd-train fit default --data runs/simulated -o runs/default --minutes 35
+	$(VENV)/bin/asd-export build runs/default -o runs/default_bundle --id default-1 \
+	  --files onnx-int8,tflite-int8
+	rm -rf agent/asd_agent/default_bundle
+	mv runs/default_bundle agent/asd_agent/default_bundle
 
 packages: ## see that the Debian packages of the tests are there
 	sh tests/support/packages.sh

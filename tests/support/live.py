@@ -103,7 +103,7 @@ class LiveAgent:
 
 @contextmanager
 def live_agent(
-    folder: Path, *, raise_: str = "3 of 5", clear: str = "0 of 3", bundle: str = "{}"
+    folder: Path, *, raise_: str = "3 of 5", clear: str = "0 of 5", bundle: str = "{}"
 ) -> Iterator[LiveAgent]:
     """Start a sound server, a broker and a subscriber around an agent."""
     with (

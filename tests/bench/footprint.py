@@ -1,0 +1,153 @@
+"""Memory and start of the running agent, as its own process with a real broker."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+from asd_agent.bundle.bundle import Bundle
+from asd_agent.bundle.member import open_members
+from asd_agent.bundle.site import Site
+from asd_agent.inference.open import RuntimeChoice
+from bench.sites import BANK, large_site
+from bench.sound import machine_sound
+from support.broker import Mosquitto, Subscriber, wait_for
+
+RATE_HZ = 48_000
+LISTEN_S = 12.0
+"""Seconds that the agent listens for before its memory is read: a whole window"""
+MAX_MB = 120.0
+MAX_START_S = 1.0
+DEVICE, SOURCE = "bench", "machine"
+TICKS = os.sysconf("SC_CLK_TCK")
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """One start of the agent."""
+
+    ready_s: float
+    """Seconds from the start of the process to the line "ready\""""
+    score_s: float
+    """Seconds from "ready" to the first score at the broker, less the unit's own"""
+    rss_mb: float
+    """Resident memory after a whole window"""
+    peak_mb: float
+    """Highest resident memory so far"""
+    cpu: float
+    """Share of one core while it listens"""
+
+
+def footprint(path: Path, runtime: RuntimeChoice, starts: int) -> str:
+    """Start the agent several times; one row of a Markdown table."""
+    with tempfile.TemporaryDirectory() as name, Mosquitto(Path(name)) as broker:
+        folder = Path(name)
+        members = open_members(Bundle.open(path), runtime)
+        large_site(members).save(Site.path(folder / "state", SOURCE))
+        soundfile.write(folder / "tape.wav", machine_sound(30, RATE_HZ), RATE_HZ)
+        _write_config(folder, path, runtime, broker.port)
+        unit_s = (
+            members[0].spec.features.unit_samples / members[0].spec.features.rate_hz
+        )
+        taken = []
+        for turn in range(starts):
+            print(
+                f"{members[0].library}: start {turn + 1} of {starts}", file=sys.stderr
+            )
+            taken.append(_start(folder, broker.port, unit_s))
+    return _row(members[0].library, taken)
+
+
+HEAD = (
+    f"a bank of {BANK:,} windows, a recording of {RATE_HZ // 1000} kHz in real time; "
+    "median of the starts\n\n"
+    "| runtime | ready, s | first score after its unit, s | resident, MB "
+    "| highest, MB | of one core |\n|---|---|---|---|---|---|"
+)
+
+
+def _write_config(folder: Path, bundle: Path, runtime: str, port: int) -> None:
+    config = {
+        "device": DEVICE,
+        "state_dir": str(folder / "state"),
+        "bundle": {"path": str(bundle.resolve()), "runtime": runtime},
+        "mqtt": {"host": "127.0.0.1", "port": port, "tls": False},
+        "sources": [{"name": SOURCE, "recording": str(folder / "tape.wav")}],
+    }
+    (folder / "asd.yaml").write_text(json.dumps(config), encoding="utf-8")
+
+
+def _start(folder: Path, port: int, unit_s: float) -> Start:
+    with Subscriber(port, f"factory/{DEVICE}/anomaly") as subscriber:
+        began_s = time.monotonic()
+        with _agent(folder / "asd.yaml") as agent:
+            ready_s = _wait_ready(agent)
+            topic = f"factory/{DEVICE}/anomaly"
+            wait_for(lambda: bool(subscriber.of(topic)), "a score")
+            score_s = time.monotonic()
+            before = _cpu_s(agent.pid)
+            time.sleep(LISTEN_S)
+            cpu = (_cpu_s(agent.pid) - before) / LISTEN_S
+            rss_mb, peak_mb = _memory_mb(agent.pid)
+    return Start(ready_s - began_s, score_s - ready_s - unit_s, rss_mb, peak_mb, cpu)
+
+
+@contextmanager
+def _agent(config: Path) -> Iterator["subprocess.Popen[str]"]:
+    command = (sys.executable, "-m", "asd_agent", "--config", str(config))
+    agent = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    try:
+        yield agent
+    finally:
+        agent.terminate()
+        agent.communicate(timeout=10)
+
+
+def _wait_ready(agent: "subprocess.Popen[str]") -> float:
+    assert agent.stderr is not None
+    lines = []
+    for line in agent.stderr:
+        lines.append(line)
+        if line.rstrip().endswith(" ready"):
+            # Nobody reads on: the agent says little more than fits into the pipe.
+            return time.monotonic()
+    raise RuntimeError(f"the agent ended: {''.join(lines)}")
+
+
+def _memory_mb(pid: int) -> tuple[float, float]:
+    """Resident memory now and at most, millions of bytes."""
+    text = Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
+    found = [
+        re.search(rf"^{key}:\s+(\d+) kB", text, re.M) for key in ("VmRSS", "VmHWM")
+    ]
+    now, most = (int(match[1]) * 1024 / 1e6 for match in found if match)
+    return now, most
+
+
+def _cpu_s(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2]
+    user, system = fields.split()[11:13]
+    return (int(user) + int(system)) / TICKS
+
+
+def _row(library: str, taken: list[Start]) -> str:
+    ready_s, score_s, rss_mb, peak_mb, cpu = (
+        float(np.median([getattr(start, field) for start in taken]))
+        for field in Start.__dataclass_fields__
+    )
+    memory = "met" if rss_mb <= MAX_MB else "not met"
+    start = "met" if max(ready_s, score_s) <= MAX_START_S else "not met"
+    return (
+        f"| {library} | {ready_s:.2f} | {score_s:.2f}, {MAX_START_S:g} s {start} | "
+        f"{rss_mb:.0f}, {MAX_MB:.0f} {memory} | {peak_mb:.0f} | {cpu:.1%} |"
+    )
