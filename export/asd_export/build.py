@@ -121,20 +121,25 @@ def _manifest(
 
 
 def require_absent(target: Path) -> None:
-    """Refuse a target that exists, before any work is done.
+    """Refuse a target that exists, and make its folder, before any work is done.
 
     Raises
     ------
     ConfigError
-        There is something at `target`, or the folder that would hold it is not.
+        There is something at `target`, or its folder cannot be made.
     """
     if target.exists():
         raise ConfigError(
             f"{target} exists and bundles are never overwritten; "
             "give another -o or remove it"
         )
-    if not target.parent.is_dir():
-        raise ConfigError(f"{target.parent} is not a folder; create it first")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(
+            f"{target.parent}: no folder can be made there: {error.strerror}; "
+            "give another -o"
+        ) from error
 
 
 def write(built: Built, target: Path) -> None:

@@ -24,7 +24,13 @@ from support.tiny_models import settle
 Unit = NDArray[np.float32]
 Call = Callable[[], object]
 
-NETWORKS = {"MobileFaceNet": "mobilefacenet", "MobileNetV2": "mobilenetv2"}
+NETWORKS = {
+    "MobileFaceNet": NetworkSpec(name="mobilefacenet"),
+    "MobileNetV2": NetworkSpec(name="mobilenetv2"),
+    "MobileFaceNet, PReLU rewritten": NetworkSpec(
+        name="mobilefacenet", activation="prelu"
+    ),
+}
 EACH = 8
 """Runs of one file in one turn"""
 FASTER = 1.5
@@ -39,21 +45,20 @@ def speed(rounds: int) -> str:
     torch.set_num_threads(1)
     unit = np.random.default_rng(0).standard_normal(SHAPE, np.float32)
     calls: dict[str, Call] = {}
-    for title, name in NETWORKS.items():
-        for kind, call in _calls(name, unit).items():
+    for title, spec in NETWORKS.items():
+        for kind, call in _calls(spec, unit).items():
             calls[f"{title} {kind}"] = call
     print(f"timing {len(calls)} files in turn", file=sys.stderr)
     return _table(interleaved(calls, rounds, EACH), rounds)
 
 
-def _calls(name: str, unit: Unit) -> dict[str, Call]:
+def _calls(spec: NetworkSpec, unit: Unit) -> dict[str, Call]:
     torch.manual_seed(0)
-    network = build_network(NetworkSpec.model_validate({"name": name}))
-    network = settle(network, SHAPE)
+    network = settle(build_network(spec), SHAPE)
     units = np.random.default_rng(1).standard_normal((20, *SHAPE), np.float32)
 
     def say(line: str) -> None:
-        print(f"{name}: {line}", file=sys.stderr)
+        print(f"{spec.name} {spec.activation}: {line}", file=sys.stderr)
 
     files = convert(network, SHAPE, units, tuple(FILES), say)
     calls = {kind: _file_call(kind, file, unit) for kind, file in files.items()}

@@ -172,9 +172,15 @@ def test_what_exists_is_never_overwritten(tmp_path: Path) -> None:
     assert [path.name for path in target.iterdir()] == ["mine"]
 
 
-def test_the_folder_above_must_exist(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="is not a folder; create it first"):
-        write(built(), tmp_path / "nowhere" / "b")
+def test_the_folder_above_is_made(tmp_path: Path) -> None:
+    write(built(), tmp_path / "new" / "b")
+    assert Bundle.open(tmp_path / "new" / "b").manifest == built().manifest
+
+
+def test_no_folder_can_be_made_in_a_file(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("kept")
+    with pytest.raises(ConfigError, match="no folder can be made there"):
+        write(built(), tmp_path / "file" / "b")
 
 
 def test_manifest_on_disk_is_plain_json(tmp_path: Path) -> None:

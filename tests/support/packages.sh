@@ -3,7 +3,7 @@
 # server with a null sink, PortAudio. Root installs what is missing; anybody else
 # is told the command.
 set -eu
-wanted="alsa-utils libasound2-plugins libportaudio2 mosquitto openssl pulseaudio pulseaudio-utils"
+wanted="alsa-utils libasound2-plugins libportaudio2 mosquitto openssl procps pulseaudio pulseaudio-utils"
 missing=""
 for package in $wanted; do
     dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' ||
