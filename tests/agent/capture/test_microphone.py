@@ -83,7 +83,7 @@ def test_close_lets_go_of_the_device() -> None:
 def test_the_feed_counts_what_the_device_lost() -> None:
     reads = [(_sound(), turn == 1) for turn in range(4)]
     device = Device(reads)
-    feed = Feed(Microphone("m", open_stream=device.open), 1_000)
+    feed = Feed(Microphone("m", open_stream=device.open), 1_000, block_s=0.1)
     blocks = feed.blocks()
     gaps = {block.start // 100: block.gap for block in islice(blocks, 4)}
     assert gaps == {0: False, 1: True, 2: False, 3: False}
