@@ -66,10 +66,14 @@ class Support:
         if self.per_week <= budget:
             return f"{heard}; they support the budget of {budget:g} alarms a week."
         return (
-            f"{heard}; they support {self.per_week:,.3g} false alarms a week. "
-            f"The budget of {budget:g} a week rests on an extrapolated tail until "
+            f"{heard}; alone they promise no fewer than {_count(self.per_week)} false "
+            f"alarms a week. The budget of {budget:g} rests on an extrapolated tail until "
             f"{_span(self.needed_s)} of normal sound are learnt."
         )
+
+
+def _count(number: float) -> str:
+    return f"{number:,.0f}" if number >= 10 else f"{number:.2g}"
 
 
 def _span(seconds: float) -> str:

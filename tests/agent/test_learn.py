@@ -247,7 +247,7 @@ def test_two_members_need_twice_the_sound(
     ("budget", "words"),
     [
         (1e9, "they support the budget of 1e+09 alarms a week."),
-        (1.0, "The budget of 1 a week rests on an extrapolated tail until "),
+        (1.0, "The budget of 1 rests on an extrapolated tail until "),
     ],
 )
 def test_what_is_said_of_a_budget(

@@ -245,7 +245,7 @@ def test_every_change_is_told_once_and_logged(
         assert now.changed == (now.state is not last.state)
     messages = [record.getMessage() for record in caplog.records]
     assert messages.count("pump: anomalous") == 1
-    assert any("they support" in text for text in messages)
+    assert any("alone they promise" in text for text in messages)
 
 
 def test_a_worker_ends_when_it_is_told(made: Agent) -> None:
