@@ -66,9 +66,9 @@ class Support:
         if self.per_week <= budget:
             return f"{heard}; they support the budget of {budget:g} alarms a week."
         return (
-            f"{heard}; alone they promise no fewer than {_count(self.per_week)} false "
-            f"alarms a week. The budget of {budget:g} rests on an extrapolated tail until "
-            f"{_span(self.needed_s)} of normal sound are learnt."
+            f"{heard}; alone they promise no fewer than {_count(self.per_week)} "
+            f"false alarms a week. The budget of {budget:g} rests on an extrapolated "
+            f"tail until {_span(self.needed_s)} of normal sound are learnt."
         )
 
 
