@@ -23,6 +23,7 @@ exit codes:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; return its exit code."""
+    use_one_thread()
     args = _parser().parse_args(argv)
     logging.basicConfig(
         level=logging.DEBUG if args.verbose else logging.INFO,
@@ -41,6 +42,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         # What is still held back goes nowhere; else Python would end with 120.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+
+
+def use_one_thread() -> None:
+    """Keep numpy's matrix products to one thread; call it before numpy is imported.
+
+    They are too small to gain from more, and the others of OpenBLAS wait by
+    spinning: a core of the device would be spent on nothing.
+    """
+    for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"):
+        os.environ.setdefault(name, "1")
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -409,3 +409,27 @@ def test_a_reader_that_has_gone_is_no_error(taught: Agent) -> None:
     errors = process.stderr.read()
     process.stderr.close()
     assert (process.wait(10), errors) == (0, b"")
+
+
+def test_matrix_products_take_one_thread() -> None:
+    """The other threads of OpenBLAS wait by spinning, a fifth of a core on two."""
+    program = """
+import os, sys
+from asd_agent.cli import main
+assert "numpy" not in sys.modules
+main(["check", "--config", "nowhere.yaml"])
+import numpy as np
+bank = np.ones((10_000, 128), np.float32)
+bank @ bank[0]
+bank[:2000] @ bank.T
+print(len(os.listdir("/proc/self/task")))
+"""
+    agent_folder = Path(asd_agent.__file__).parents[1]
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(agent_folder)},
+    )
+    assert done.stdout == "1\n"

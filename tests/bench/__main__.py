@@ -5,9 +5,13 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from asd_agent.bundle.bundle import DEFAULT_BUNDLE
-from asd_agent.inference.open import RuntimeChoice
-from bench.machine import describe
+from asd_agent.cli import use_one_thread
+
+use_one_thread()  # as the agent does, and like it before numpy is imported
+
+from asd_agent.bundle.bundle import DEFAULT_BUNDLE  # noqa: E402
+from asd_agent.inference.open import RuntimeChoice  # noqa: E402
+from bench.machine import describe  # noqa: E402
 
 RUNTIMES: tuple[RuntimeChoice, ...] = ("onnx", "tflite")
 
