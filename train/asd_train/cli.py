@@ -26,8 +26,8 @@ shows that the software works, not how well it finds faults of real machines.
 _FIT_EXAMPLE = """example:
   asd-train simulate /tmp/sim --machines fan,pump --sections 2 --clips-train 10 \\
       --clips-test 4 --seconds 4
-  asd-train fit smoke --data /tmp/sim -o /tmp/run
-  asd-export build /tmp/run -o /tmp/bundle
+  asd-train fit smoke --data /tmp/sim -o /tmp/run --steps 60
+  asd-export build /tmp/run -o /tmp/bundle --files onnx-float32
 
 DIR holds <machine>/train/*.wav or *.flac, named as DCASE does, and may hold
 <machine>/test. After Ctrl-C the same command with --resume goes on.
