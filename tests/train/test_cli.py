@@ -29,7 +29,7 @@ def test_the_example_in_the_help_runs(
     printed = capsys.readouterr().out
     assert "56 clips in" in printed
     assert "next: asd-export build" in printed
-    assert Run.open(tmp_path / "run").info.steps == 6
+    assert Run.open(tmp_path / "run").info.steps == 60
 
 
 @pytest.mark.parametrize("command", [[], ["simulate"], ["fit"], ["recipes"]])
@@ -117,7 +117,7 @@ def test_a_stop_keeps_a_checkpoint_and_resume_ends_the_run(
     assert signal.getsignal(number) == before
     assert json.loads((out / "checkpoint.json").read_text())["step"] == 2
     assert main([*command, "--resume"]) == 0
-    assert Run.open(out).info.steps == 6
+    assert Run.open(out).info.steps == 60
 
 
 def test_missing_torch_names_the_package_to_install() -> None:
