@@ -2,6 +2,8 @@
 
 import ctypes
 import os
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 _ADJTIMEX_BYTES = 512
@@ -18,10 +20,19 @@ def rss_bytes(statm: Path = Path("/proc/self/statm")) -> int:
 
 def clock_synced() -> bool:
     """Whether a time server has set the wall clock; False where nobody knows."""
-    try:
-        adjtimex = ctypes.CDLL(None, use_errno=True).adjtimex
-    except (OSError, AttributeError):
+    adjtimex = _adjtimex()
+    if adjtimex is None:
         return False
     # All zero asks and changes nothing.
     state: int = adjtimex(ctypes.create_string_buffer(_ADJTIMEX_BYTES))
     return 0 <= state < _TIME_ERROR
+
+
+@cache
+def _adjtimex() -> Callable[[object], int] | None:
+    """The system call; looked up once, for it is asked with every decision."""
+    try:
+        found: Callable[[object], int] = ctypes.CDLL(None).adjtimex
+    except (OSError, AttributeError):
+        return None
+    return found

@@ -19,7 +19,7 @@ from asd_agent.bundle.site import Site, SiteInfo, SiteMember
 from asd_agent.capture.signal_health import Verdict
 from asd_agent.errors import SiteError
 from asd_agent.hearing import Heard
-from asd_agent.pipeline import window_step
+from asd_agent.pipeline import window_step_s
 from asd_agent.scoring.alarm import AlarmRule
 from asd_agent.scoring.calibration import Calibrations
 from asd_agent.scoring.detector import build
@@ -160,8 +160,7 @@ class Learner:
 
     def support(self, site: Site, rule: AlarmRule, per_week: float) -> Support:
         """Say what `site` can carry of a budget of false alarms."""
-        step = window_step(self._units)
-        step_s = step * self._features.shift_samples / self._features.rate_hz
+        step_s = window_step_s(self._members[0].spec)
         scores = next(iter(site.members.values())).scores
         windows = len(Calibrations(scores).of(self._units).scores)
         # Boole's inequality, as in the pipeline: each member has its share.

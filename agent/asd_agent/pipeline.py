@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from asd_agent.bundle.manifest import MemberSpec
 from asd_agent.bundle.member import Member
 from asd_agent.bundle.site import Site, SiteMember
 from asd_agent.capture.chunk import Block
@@ -35,15 +36,17 @@ class Scorer:
     def __init__(self, member: Member, site: SiteMember, alpha: float) -> None:
         self.pool = Pool(member.spec.pooling, member.size)
         self._detector = build(member.spec.detector).fit(site.bank)
-        self._calibrations = Calibrations(site.scores)
-        self._alpha = alpha
+        calibrations = Calibrations(site.scores)
+        lengths = range(1, member.spec.pooling.units + 1)
+        self._calibrations = [calibrations.of(units) for units in lengths]
+        self._thresholds = [c.threshold(alpha) for c in self._calibrations]
 
     def judge(self) -> Judgement:
         """Score the units in the pool."""
         score = self._detector.score(self.pool.vector())
-        calibration = self._calibrations.of(self.pool.count)
-        threshold = calibration.threshold(self._alpha)
-        return Judgement(score, calibration.p_value(score), threshold, self)
+        length = self.pool.count - 1
+        p_value = self._calibrations[length].p_value(score)
+        return Judgement(score, p_value, self._thresholds[length], self)
 
     def nearest(self) -> tuple[int, float]:
         """Row of the nearest normal window, and the distance to it."""
@@ -62,8 +65,7 @@ class Pipeline:
         self._unit_samples = features.unit_samples
         self._shift_samples = features.shift_samples
         self.step_units = window_step(self._units)
-        step_s = self.step_units * features.shift_samples / features.rate_hz
-        self.alpha = rule.alpha(per_week, step_s)
+        self.alpha = rule.alpha(per_week, window_step_s(members[0].spec))
         """Largest p-value of a window that counts as a hit"""
         # Boole's inequality: several members have as many chances to be wrong.
         each = self.alpha / len(members)
@@ -172,3 +174,9 @@ class Pipeline:
 def window_step(units: int) -> int:
     """Units from one counted window to the next."""
     return max(1, units // OVERLAP)
+
+
+def window_step_s(spec: MemberSpec) -> float:
+    """Seconds from one counted window to the next."""
+    features = spec.features
+    return window_step(spec.pooling.units) * features.shift_samples / features.rate_hz
