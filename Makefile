@@ -27,11 +27,11 @@ format: $(VENV)/dev ## rewrite the code as ruff wants it
 bench: $(VENV)/dev packages ## measure speed, memory and start on this machine
 	PYTHONPATH=tests $(RUN) -m bench
 
-bundle: $(VENV)/dev ## make the packaged bundle anew (about an hour)
-	test -d runs/simulated || $(VENV)/bin/asd-train simulate runs/simulated \
-	  --machines fan,pump,gearbox,valve,slider --sections 12 --clips-train 30 --clips-test 8 --seed 1
-	OMP_NUM_THREADS=1 $(VENV)/bin/asd-train fit default --data runs/simulated -o runs/default --minutes 35
-	$(VENV)/bin/asd-export build runs/default -o runs/default_bundle --id default-1 \
+bundle: $(VENV)/dev ## make the packaged bundle anew (about half an hour)
+	test -d runs/simulated || $(VENV)/bin/asd-train simulate runs/simulated --layout 2021 \
+	  --clips-train 40 --clips-test 40 --seed 1
+	OMP_NUM_THREADS=1 $(VENV)/bin/asd-train fit default --data runs/simulated -o runs/default
+	$(VENV)/bin/asd-export build runs/default -o runs/default_bundle --id default-2 \
 	  --files onnx-int8,tflite-int8
 	rm -rf agent/asd_agent/default_bundle
 	mv runs/default_bundle agent/asd_agent/default_bundle

@@ -44,7 +44,8 @@ ROOMS: dict[str, set[str]] = {
     "bundle": CORE,
     "mqtt": {"config", "scoring", "errors"},
     "hearing": SOUND,
-    "pipeline": SOUND | {"hearing"},
+    "judge": SOUND | {"hearing"},
+    "pipeline": SOUND | {"hearing", "judge"},
     "learn": SOUND | {"hearing", "pipeline"},
 }
 """Parts of the agent that each lower part may import, besides itself"""

@@ -37,7 +37,10 @@ class Hearing:
 
     def __init__(self, members: Sequence[Member]) -> None:
         self._members = members
-        self._streams = [FeatureStream(member.spec.features) for member in members]
+        # Members that hear through the same front end share it.
+        fronts = list(dict.fromkeys(member.spec.features for member in members))
+        self._streams = [FeatureStream(front) for front in fronts]
+        self._front = [fronts.index(member.spec.features) for member in members]
         self._begun = False
         self._gap = False
         self._clipped_past = 0
@@ -73,8 +76,8 @@ class Hearing:
         levels = np.zeros(0, np.float32)
         if verdict is not Verdict.NO_SIGNAL:
             vectors = tuple(
-                member.embed(unit.values)
-                for member, unit in zip(self._members, units, strict=True)
+                member.embed(units[front].values)
+                for member, front in zip(self._members, self._front, strict=True)
             )
             levels = self._members[0].groups.levels(units[0].values)
         if not all(np.isfinite(vector).all() for vector in vectors):

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from asd_agent.bundle.member import Member
-from asd_agent.bundle.site import Site, SiteInfo, SiteMember
+from asd_agent.bundle.site import Site, SiteInfo, SiteMember, without_network
 from asd_agent.capture.signal_health import Verdict
 from asd_agent.errors import SiteError
 from asd_agent.hearing import Heard
@@ -42,6 +42,16 @@ class Window:
     segment: int
     first: int
     past: int
+
+
+@dataclass(frozen=True, slots=True)
+class Fold:
+    """What some windows that are held out are scored with."""
+
+    free: NDArray[np.bool_]
+    """Windows of the bank that are away from all of them, shape ``(kept,)``"""
+    independent: int
+    """Windows among these that do not overlap"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,16 +156,21 @@ class Learner:
             )
         kept = self._windows(1)
         kept = kept[:: -(-len(kept) // MAX_BANK)]
-        free = [
-            _free_of(kept, held[fold::FOLDS], self._units)
+        folds = [
+            Fold(
+                _free_of(kept, held[fold::FOLDS], self._units),
+                max(1, int(_free_of(held, held[fold::FOLDS], self._units).sum())),
+            )
             for fold in range(min(FOLDS, len(held)))
         ]
         members = {
-            member.spec.name: self._member(i, member, kept, held, free)
+            member.spec.name: self._learnt(i, member, kept, held, folds)
             for i, member in enumerate(self._members)
         }
         models = {m.spec.name: m.model_sha256 for m in self._members}
-        info = SiteInfo(bundle, models, now.isoformat(timespec="seconds"), self.seconds)
+        ways = {m.spec.name: without_network(m.spec) for m in self._members}
+        learnt = now.isoformat(timespec="seconds")
+        info = SiteInfo(bundle, models, learnt, self.seconds, ways)
         return Site(info, self._bands(kept), members)
 
     def support(self, site: Site, rule: AlarmRule, per_week: float) -> Support:
@@ -163,13 +178,11 @@ class Learner:
         step_s = window_step_s(self._members[0].spec)
         scores = next(iter(site.members.values())).scores
         windows = len(Calibrations(scores).of(self._units).scores)
-        # Boole's inequality, as in the pipeline: each member has its share.
-        members = len(self._members)
-        needed = members / rule.alpha(per_week, step_s) - 1
+        needed = 1 / rule.alpha(per_week, step_s) - 1
         return Support(
             seconds=self.seconds,
             windows=windows,
-            per_week=rule.alarms_per_week(min(1, members / (windows + 1)), step_s),
+            per_week=rule.alarms_per_week(1 / (windows + 1), step_s),
             needed_s=needed
             * self._units
             * self._features.shift_samples
@@ -193,20 +206,21 @@ class Learner:
             found += [Window(i, first, first + size) for first in starts]
         return found
 
-    def _member(
+    def _learnt(
         self,
         index: int,
         member: Member,
         kept: list[Window],
         held: list[Window],
-        free: list[NDArray[np.bool_]],
+        folds: list[Fold],
     ) -> SiteMember:
         bank = self._pooled(index, member, kept)
         scores = np.full((len(held), self._units), np.nan, np.float32)
         every = -(-len(held) // MAX_PARTIAL)
-        for fold, mask in enumerate(free):
-            detector = build(member.spec.detector).fit(bank[mask])
-            for row in range(fold, len(held), FOLDS):
+        for first, fold in enumerate(folds):
+            detector = build(member.spec.detector)
+            detector.fit(bank[fold.free], fold.independent)
+            for row in range(first, len(held), FOLDS):
                 window = held[row]
                 for units, vector in self._growing(index, member, window):
                     if units == window.past - window.first or row % every == 0:

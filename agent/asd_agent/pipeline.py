@@ -2,55 +2,20 @@
 
 from collections import deque
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from asd_agent.bundle.manifest import MemberSpec
 from asd_agent.bundle.member import Member
-from asd_agent.bundle.site import Site, SiteMember
+from asd_agent.bundle.site import Site
 from asd_agent.capture.chunk import Block
 from asd_agent.capture.signal_health import Verdict
 from asd_agent.hearing import Heard, Hearing
-from asd_agent.scoring.alarm import OVERLAP, Alarm, AlarmRule
-from asd_agent.scoring.calibration import Calibrations
+from asd_agent.judge import Judge, Judgement, window_step
+from asd_agent.scoring.alarm import Alarm, AlarmRule
 from asd_agent.scoring.decision import Decision, Event, Explanation, State
-from asd_agent.scoring.detector import build
-from asd_agent.scoring.pooling import Pool
-
-
-@dataclass(frozen=True, slots=True)
-class Judgement:
-    """Score of one window by the member that finds it least normal."""
-
-    score: float
-    p_value: float
-    threshold: float
-    scorer: "Scorer"
-
-
-class Scorer:
-    """One member's pool, detector and calibration."""
-
-    def __init__(self, member: Member, site: SiteMember, alpha: float) -> None:
-        self.pool = Pool(member.spec.pooling, member.size)
-        self._detector = build(member.spec.detector).fit(site.bank)
-        calibrations = Calibrations(site.scores)
-        lengths = range(1, member.spec.pooling.units + 1)
-        self._calibrations = [calibrations.of(units) for units in lengths]
-        self._thresholds = [c.threshold(alpha) for c in self._calibrations]
-
-    def judge(self) -> Judgement:
-        """Score the units in the pool."""
-        score = self._detector.score(self.pool.vector())
-        length = self.pool.count - 1
-        p_value = self._calibrations[length].p_value(score)
-        return Judgement(score, p_value, self._thresholds[length], self)
-
-    def nearest(self) -> tuple[int, float]:
-        """Row of the nearest normal window, and the distance to it."""
-        return self._detector.nearest(self.pool.vector())
 
 
 class Pipeline:
@@ -67,9 +32,7 @@ class Pipeline:
         self.step_units = window_step(self._units)
         self.alpha = rule.alpha(per_week, window_step_s(members[0].spec))
         """Largest p-value of a window that counts as a hit"""
-        # Boole's inequality: several members have as many chances to be wrong.
-        each = self.alpha / len(members)
-        self._scorers = [Scorer(m, site.members[m.spec.name], each) for m in members]
+        self._judge = Judge(members, site, self.alpha)
         self._groups = members[0].groups
         self._site = site
         self._levels: deque[NDArray[np.float32]] = deque(maxlen=self._units)
@@ -107,53 +70,49 @@ class Pipeline:
             decision = self._decision(heard, None)
         else:
             self._remember(heard)
-            decision = self._decision(heard, self._judge(heard))
+            decision = self._decision(heard, self._judged(heard))
         return replace(decision, changed=self._state is not before)
 
     def _forget(self) -> None:
-        for scorer in self._scorers:
-            scorer.pool.reset()
+        self._judge.reset()
         self._levels.clear()
         self._clipped.clear()
         self._full = 0
 
     def _remember(self, heard: Heard) -> None:
-        for scorer, vector in zip(self._scorers, heard.vectors, strict=True):
-            scorer.pool.push(vector)
+        self._judge.push(heard.vectors)
         self._levels.append(heard.levels)
         self._clipped.append(heard.verdict is Verdict.CLIPPED)
-        if self._scorers[0].pool.full:
+        if self._judge.full:
             self._full += 1
 
-    def _judge(self, heard: Heard) -> Judgement:
-        worst = min((s.judge() for s in self._scorers), key=lambda j: j.p_value)
-        p_value = min(1.0, worst.p_value * len(self._scorers))
-        worst = replace(worst, p_value=p_value)
+    def _judged(self, heard: Heard) -> Judgement:
+        judged = self._judge.judge()
         if self._full and (self._full - 1) % self.step_units == 0:
-            self._count(worst, heard.end_sample)
+            self._count(judged, heard.end_sample)
         if self._event is not None:
-            score_max = max(self._event.score_max, worst.score)
+            score_max = max(self._event.score_max, judged.score)
             self._event = replace(self._event, score_max=score_max)
-        return worst
+        return judged
 
-    def _count(self, worst: Judgement, end_sample: int) -> None:
+    def _count(self, judged: Judgement, end_sample: int) -> None:
         """Let one whole window count towards the alarm."""
-        if not self._alarm.update(worst.p_value <= self.alpha):
+        if not self._alarm.update(judged.p_value <= self.alpha):
             self._event = None
             self._state = State.MIC_SUSPECT if self.clipped else State.NORMAL
             return
         if self._event is None:
-            self._event = Event(end_sample, worst.score, self._explain(worst))
+            self._event = Event(end_sample, judged.score, self._explain())
         self._state = State.ANOMALOUS
 
-    def _explain(self, worst: Judgement) -> Explanation:
-        row, distance = worst.scorer.nearest()
+    def _explain(self) -> Explanation:
+        row, distance = self._judge.nearest()
         window = np.mean(self._levels, axis=0)
         bands = self._groups.differences(window, self._site.bands[row])
         return Explanation(f"bank-{row:04d}", distance, bands)
 
     def _decision(self, heard: Heard, judged: Judgement | None) -> Decision:
-        units = self._scorers[0].pool.count
+        units = self._judge.count
         anomalous = self._state is State.ANOMALOUS
         return Decision(
             end_sample=heard.end_sample,
@@ -169,11 +128,6 @@ class Pipeline:
             event=self._event if anomalous else None,
             spectrum=self._groups.spectrum(heard.levels) if judged else None,
         )
-
-
-def window_step(units: int) -> int:
-    """Units from one counted window to the next."""
-    return max(1, units // OVERLAP)
 
 
 def window_step_s(spec: MemberSpec) -> float:

@@ -8,12 +8,16 @@ from typing import Any, TextIO
 from asd_agent.bundle.member import Member
 from asd_agent.bundle.site import Site
 from asd_agent.capture.recording import Recording, recordings
+from asd_agent.capture.signal_health import Verdict
 from asd_agent.config import Config, SourceConfig
 from asd_agent.errors import SoundError
-from asd_agent.pipeline import Pipeline
+from asd_agent.hearing import Hearing
+from asd_agent.judge import Judge, judge_clip
+from asd_agent.pipeline import Pipeline, window_step_s
 from asd_agent.progress import Progress
 from asd_agent.scoring.decision import Decision, State
 from asd_agent.setup import (
+    alarm_rule,
     blocks_of,
     members_of,
     open_bundle,
@@ -55,11 +59,14 @@ def replay(
         pipeline = pipeline_of(config, members, site)
         yield from tape_records(pipeline, members, tape)
         return
+    alpha = alarm_rule(config.alarm).alpha(
+        config.alarm.per_week, window_step_s(members[0].spec)
+    )
+    judge = Judge(members, site, alpha)
     with Progress(screen, "replay", len(files), "files") as progress:
         for file in files:
-            pipeline = pipeline_of(config, members, site)
             try:
-                yield file_record(pipeline, members, file, source.channel)
+                yield file_record(judge, members, file, source.channel)
             except SoundError as error:
                 yield error
             progress.add(1)
@@ -86,57 +93,40 @@ def tape_records(
 
 
 def file_record(
-    pipeline: Pipeline, members: Sequence[Member], file: Path, channel: int
+    judge: Judge, members: Sequence[Member], file: Path, channel: int
 ) -> Record:
     """Hear one file on its own and sum it up.
 
-    The score is that of the least normal window; its p-value is corrected for
-    the number of windows (Bonferroni, which holds for overlapping ones too). The
-    state is `anomalous` if that p-value is one that counts towards an alarm: a
-    file is too short for k of n. Else it is `no_signal` or `mic_suspect` if any
-    part of the file is. A file shorter than a window is one window.
+    The file is judged by its least normal window (`judge.judge_clip`). The state is
+    `anomalous` if its p-value is one that counts towards an alarm: a file is too
+    short for k of n. Else it is `no_signal` or `mic_suspect` if any part of the file
+    is. A file shorter than a window is one window; one without any sound has no
+    score.
 
     Raises
     ------
     SoundError
         The file is not usable, or is shorter than one unit.
     """
-    heard: list[Decision] = []
-    clipped = False
-    for block in blocks_of(Recording(file, channel), members):
-        for decision in pipeline.step(block):
-            heard.append(decision)
-            clipped = clipped or pipeline.clipped
+    hearing = Hearing(members)
+    blocks = blocks_of(Recording(file, channel), members)
+    heard = [unit for block in blocks for unit in hearing.hear(block)]
     if not heard:
         raise too_short(str(file), members)
-    windows = _counted(heard) or heard[-1:]
-    worst = min(windows, key=lambda d: 2.0 if d.p_value is None else d.p_value)
-    p_value = worst.p_value
-    if p_value is not None:
-        p_value = min(1.0, p_value * len(windows))
-    if p_value is not None and p_value <= pipeline.alpha:
-        state = State.ANOMALOUS
-    elif any(decision.state is State.NO_SIGNAL for decision in heard):
+    verdicts = {unit.verdict for unit in heard}
+    state = State.MIC_SUSPECT if Verdict.CLIPPED in verdicts else State.NORMAL
+    if Verdict.NO_SIGNAL in verdicts:
         state = State.NO_SIGNAL
-    else:
-        state = State.MIC_SUSPECT if clipped else State.NORMAL
+    judged = judge_clip(judge, heard) if verdicts != {Verdict.NO_SIGNAL} else None
+    if judged and judged.p_value <= judge.alpha:
+        state = State.ANOMALOUS
     return {
         "file": str(file),
-        "score": worst.score,
-        "p_value": p_value,
+        "score": judged.score if judged else None,
+        "p_value": judged.p_value if judged else None,
         "state": state.value,
-        "windows": len(windows),
+        "windows": judged.windows if judged else 1,
     }
-
-
-def _counted(heard: Sequence[Decision]) -> list[Decision]:
-    """Decisions about a whole window that is counted."""
-    before = [0, *(decision.windows for decision in heard[:-1])]
-    return [
-        decision
-        for decision, last in zip(heard, before, strict=True)
-        if decision.windows not in (0, last)
-    ]
 
 
 def decision_record(decision: Decision, rate_hz: int) -> Record:

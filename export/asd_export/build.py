@@ -2,11 +2,13 @@
 
 import hashlib
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
 from safetensors.numpy import save
 
 from asd_agent.bundle.bundle import Bundle
@@ -15,8 +17,6 @@ from asd_agent.bundle.member import open_members
 from asd_agent.errors import ConfigError
 from asd_agent.inference.embedder import Embedder, EmbedderSpec
 from asd_agent.inference.open import open_embedder
-from asd_agent.scoring.detector import DetectorSpec
-from asd_agent.scoring.pooling import PoolingSpec
 from asd_export import gate
 from asd_export.convert import convert, structure
 from asd_export.files import FILES
@@ -26,6 +26,7 @@ from asd_export.source import Source
 
 GOLDEN = "golden.safetensors"
 Report = Callable[[str], None]
+Array = NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,9 +76,7 @@ def build(source: Source, order: Order, report: Report) -> Built:
         report(f"measuring {FILES[name].file}")
         counted = structure(name, models[name])
         rows.append(reference.compare(embedder, models[name], counted))
-    golden = golden_tensors(
-        source.name, source.features, source.golden_audio, embedders.values()
-    )
+    golden = _golden(source, embedders.values())
     files = {FILES[name].file: content for name, content in models.items()}
     files[GOLDEN] = save(golden)
     manifest = _manifest(source, order, spec, files)
@@ -91,6 +90,20 @@ def _open(
     return open_embedder(alone, lambda _: content, unit_shape=shape)
 
 
+def _golden(source: Source, embedders: Collection[Embedder]) -> dict[str, Array]:
+    """Golden tensors of every member."""
+    tensors: dict[str, Array] = {}
+    for scorer in source.scorers:
+        tensors |= golden_tensors(
+            source.member_name(scorer),
+            source.features,
+            source.golden_audio,
+            embedders if scorer.network else (),
+            scorer.groups,
+        )
+    return tensors
+
+
 def _manifest(
     source: Source, order: Order, spec: EmbedderSpec, files: dict[str, bytes]
 ) -> Manifest:
@@ -98,15 +111,19 @@ def _manifest(
         id=order.id,
         version=order.version,
         created=order.created,
-        members=(
+        members=tuple(
             MemberSpec(
-                name=source.name,
+                name=source.member_name(scorer),
                 features=source.features,
-                embedder=spec,
-                pooling=PoolingSpec(),
-                detector=DetectorSpec(),
-            ),
+                embedder=spec if scorer.network else None,
+                groups=scorer.groups,
+                pooling=scorer.pooling,
+                # A device has one bank, of all that it learnt.
+                detector=scorer.of_all,
+            )
+            for scorer in source.scorers
         ),
+        combine=source.combine,
         golden=tolerances(spec.models),
         labels=source.labels,
         training=source.training,

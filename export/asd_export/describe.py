@@ -4,6 +4,7 @@ from pathlib import Path
 
 from asd_agent.bundle.bundle import Bundle
 from asd_agent.bundle.manifest import Manifest, MemberSpec
+from asd_agent.scoring.detector import DetectorSpec
 
 SHOWN_LABELS = 6
 """A network learns hundreds of classes; a few show what they are"""
@@ -35,6 +36,8 @@ def describe(path: Path) -> str:
         f"golden    features within {golden.features:g}, cosine at least "
         f"{golden.cosine:g}, scores within {golden.score:g}"
     )
+    if len(manifest.members) > 1:
+        lines.append(f"combined  {manifest.combine}")
     return "\n".join(lines + _files(manifest))
 
 
@@ -51,12 +54,22 @@ def _member(member: MemberSpec) -> list[str]:
     if member.embedder:
         files = ", ".join(model.file for model in member.embedder.models)
         lines.append(f"  network {member.embedder.size} values; preferred: {files}")
-    pooling, detector = member.pooling, member.detector
+    else:
+        lines.append(f"  network none: levels in {member.groups} groups of bands")
+    pooling = member.pooling
     lines.append(
         f"  score   {pooling.kind} of {pooling.units} units, "
-        f"{detector.kind} with k = {detector.k}"
+        f"{_detector(member.detector)}"
     )
     return lines
+
+
+def _detector(detector: DetectorSpec) -> str:
+    """A detector with the parameters that are not off."""
+    settings = detector.model_dump(exclude={"kind", "parts"})
+    said = ", ".join(f"{key} = {value}" for key, value in settings.items() if value)
+    parts = "; ".join(_detector(part) for part in getattr(detector, "parts", ()))
+    return detector.kind + f" with {said}" * bool(said) + f" ({parts})" * bool(parts)
 
 
 def _files(manifest: Manifest) -> list[str]:

@@ -6,9 +6,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from asd_agent.bundle.manifest import GoldenSpec
+from asd_agent.bundle.member import band_groups
 from asd_agent.errors import SoundError
 from asd_agent.features import FeatureSpec, units
 from asd_agent.inference.embedder import Embedder, ModelFile
+from asd_agent.scoring.explain import GROUPS
 from asd_export.parity import cosines, embed_all
 
 Array = NDArray[np.float32]
@@ -19,9 +21,16 @@ MAX_UNITS = 6
 
 
 def golden_tensors(
-    member: str, spec: FeatureSpec, audio: Array, embedders: Iterable[Embedder]
+    member: str,
+    spec: FeatureSpec,
+    audio: Array,
+    embedders: Iterable[Embedder],
+    groups: int = GROUPS,
 ) -> dict[str, Array]:
-    """Compute ``golden.safetensors``.
+    """Compute what ``golden.safetensors`` holds for one member.
+
+    Of a bundle with several members the tensors of all lie side by side: their audio
+    is the same, since their units are.
 
     Parameters
     ----------
@@ -32,14 +41,18 @@ def golden_tensors(
     audio : array, shape ``(samples,)``, float32, full scale is 1
         At the rate of `spec`; what lies past `MAX_UNITS` is dropped.
     embedders
-        Every model file of the bundle, opened as a device opens it.
+        Every model file of the member, opened as a device opens it; none of a
+        member without a network.
+    groups
+        Groups of bands of a member without a network.
 
     Returns
     -------
     dict
         ``audio``, ``features/<member>`` (n, bands, unit_frames), and for each file
         ``embedding/<file>`` (n, size) and ``score/<file>`` (n - 1,): cosine
-        distance of each later embedding to the first.
+        distance of each later embedding to the first. Without a network
+        ``vector/<member>`` (n, size), decibel.
 
     Raises
     ------
@@ -58,11 +71,19 @@ def golden_tensors(
     audio = np.ascontiguousarray(audio[:end], np.float32)
     features = units(spec, audio)
     tensors = {"audio": audio, f"features/{member}": features}
-    for embedder in embedders:
+    opened = tuple(embedders)
+    if not opened:
+        tensors[f"vector/{member}"] = _statistics(spec, features, groups)
+    for embedder in opened:
         embeddings = embed_all(embedder, features)
         tensors[f"embedding/{embedder.model.file}"] = embeddings
         tensors[f"score/{embedder.model.file}"] = _distances(embeddings)
     return tensors
+
+
+def _statistics(spec: FeatureSpec, features: Array, groups: int) -> Array:
+    gathered = band_groups(spec, groups)
+    return np.stack([gathered.statistics(unit) for unit in features])
 
 
 def _distances(embeddings: Array) -> Array:

@@ -8,8 +8,10 @@ from numpy.typing import NDArray
 from torch import nn
 
 from asd_agent.features import FeatureSpec
+from asd_agent.scoring.combine import Combine
 from asd_export.parity import HeldOut
 from asd_train.run import Run
+from asd_train.scoring_spec import ScorerSpec
 
 Array = NDArray[np.float32]
 
@@ -36,6 +38,14 @@ class Source:
     """Where the weights come from"""
     licence: str
     """Licence of the weights"""
+    scorers: tuple[ScorerSpec, ...] = (ScorerSpec(),)
+    """What becomes a member each, with its detector of a bank of all sound"""
+    combine: Combine = "min_p"
+    """How the members become one score"""
+
+    def member_name(self, scorer: ScorerSpec) -> str:
+        """Name of a member: the network's own, unless the recipe names it."""
+        return self.name if scorer.name == "network" else scorer.name
 
 
 def from_run(path: Path, licence: str | None = None) -> Source:
@@ -56,6 +66,7 @@ def from_run(path: Path, licence: str | None = None) -> Source:
     run = Run.open(path)
     info = run.info
     heldout = run.heldout()
+    machine = run.recipe.machines[0] if len(run.recipe.machines) == 1 else ""
     return Source(
         name=info.network.name,
         network=run.network(),
@@ -65,6 +76,7 @@ def from_run(path: Path, licence: str | None = None) -> Source:
         golden_audio=run.golden_audio(),
         labels=info.classes,
         training={
+            "recipe": run.recipe.name,
             "network": f"{info.network.name} {info.network.activation}",
             "seed": info.seed,
             "revision": info.revision,
@@ -73,4 +85,6 @@ def from_run(path: Path, licence: str | None = None) -> Source:
             **{f"metric.{key}": value for key, value in info.metrics.items()},
         },
         licence=licence or info.licence,
+        scorers=run.recipe.scoring.of(machine),
+        combine=run.recipe.scoring.combine,
     )

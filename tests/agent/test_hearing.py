@@ -37,6 +37,27 @@ def test_each_unit_is_heard_by_every_member(members: list[Member]) -> None:
     assert found[0].level_dbfs == pytest.approx(-20, abs=0.5)
 
 
+def test_members_with_the_same_front_end_share_it(
+    tmp_path: Path, members: list[Member]
+) -> None:
+    shared = Hearing(members)
+    sound = noise(SPAN + SHIFT)
+    (other,) = opened(
+        forge(tmp_path / "b", SMALL.model_copy(update={"drop": "nyquist"}))
+    )
+    mixed = [members[0], other, members[1]]
+    for heard in hear(shared, *blocks(sound)):
+        assert heard.vectors[0].tobytes() == heard.vectors[1].tobytes()
+    for heard, unit in zip(
+        hear(Hearing(mixed), *blocks(sound)), units(SMALL, sound), strict=True
+    ):
+        assert heard.vectors[0].tobytes() == members[0].embed(unit).tobytes()
+        assert heard.vectors[2].tobytes() == heard.vectors[0].tobytes()
+    wanted = units(other.spec.features, sound)
+    found = [h.vectors[1] for h in hear(Hearing(mixed), *blocks(sound))]
+    assert [v.tobytes() for v in found] == [other.embed(u).tobytes() for u in wanted]
+
+
 def test_the_counter_starts_where_the_sound_does(members: list[Member]) -> None:
     found = hear(Hearing(members), *blocks(noise(SPAN), start=90_000))
     assert [heard.end_sample for heard in found] == [90_000 + SPAN]

@@ -1,5 +1,6 @@
 """Streaming equals offline, bit for bit, from the samples to the decision."""
 
+from dataclasses import replace
 from itertools import repeat
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from asd_agent.capture.resample import Resampler
 from asd_agent.features.spec import FeatureSpec, LogMelSpec, SecomSpec
 from asd_agent.features.stream import units
 from asd_agent.hearing import Heard, Hearing
+from asd_agent.judge import Judge, judge_clip
 from asd_agent.pipeline import Pipeline
 from asd_agent.scoring.alarm import AlarmRule
 from asd_agent.scoring.calibration import Calibrations
@@ -142,10 +144,11 @@ def test_units_and_embeddings_are_those_of_the_whole_recording(
 @pytest.mark.parametrize("name", FRONT_ENDS)
 def test_scores_are_those_of_an_evaluator(fitted: dict[str, Fitted], name: str) -> None:
     """Every window by hand: no stream, no pipeline."""
-    members, site = fitted[name]
-    member, learnt_of = members[0], site.members["member-0"]
+    (member, _), whole = fitted[name]
+    learnt_of = whole.members["member-0"]
+    site = replace(whole, members={"member-0": learnt_of})
     sound = tape(44_100)
-    decisions = decide(fitted[name], chunks(sound, 44_100, repeat(512)))
+    decisions = decide(([member], site), chunks(sound, 44_100, repeat(512)))
     found = units(member.spec.features, resampled(sound, 44_100))
     assert len(found) == len(decisions)
     detector = build(member.spec.detector).fit(learnt_of.bank)
@@ -157,8 +160,29 @@ def test_scores_are_those_of_an_evaluator(fitted: dict[str, Fitted], name: str) 
         score = detector.score(pool.vector())
         assert decision.score == score
         calibration = calibrations.of(min(past, 4))
-        # Two members that are alike: each has half of the budget.
-        assert decision.p_value == min(1, 2 * calibration.p_value(score))
+        assert decision.p_value == calibration.p_value(score)
+
+
+@pytest.mark.parametrize("combine", ["min_p", "fisher"])
+def test_a_network_and_statistics_give_the_same_decisions(
+    tmp_path: Path, combine: str
+) -> None:
+    folder = tmp_path / "both"
+    spec, pooling = FRONT_ENDS["logmel"], PoolingSpec(units=4)
+    forge(folder, spec, pooling, embeds=True, statistics=True, combine=combine)
+    members = opened(folder)
+    fitted = members, learnt(members, noise(4 * RATE_HZ, seed=11))
+    sound = tape(44_100)
+    whole = decide(fitted, chunks(sound, 44_100, [len(sound)]))
+    assert {d.state.value for d in whole} >= {"normal", "anomalous"}
+    for size in (7, 512, 16_000):
+        assert decide(fitted, chunks(sound, 44_100, repeat(size))) == whole
+    # Every window by hand: what a clip of these units alone is said to be.
+    judge = Judge(members, fitted[1], 0.1)
+    heard = hear(members, chunks(sound, 44_100, [len(sound)]))
+    for past, decision in enumerate(whole, start=1):
+        found = judge_clip(judge, heard[max(0, past - 4) : past])
+        assert (found.score, found.p_value) == (decision.score, decision.p_value)
 
 
 @settings(max_examples=15, deadline=None)

@@ -44,7 +44,7 @@ STAGES = {
     "asd_agent.scoring.explain.BandGroups.spectrum": "levels of bands",
     "asd_agent.scoring.pooling.Pool.push": "pool",
     "asd_agent.scoring.pooling.Pool.vector": "pool",
-    "asd_agent.pipeline.Scorer.judge": f"bank of {BANK:,}",
+    "asd_agent.judge.Scorer.score": f"bank of {BANK:,}",
 }
 """What is counted as what; the rest of a step is the decision"""
 

@@ -7,9 +7,10 @@ over random halves with their standard deviation, the same halves for every row.
 """
 
 import argparse
+import json
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -20,8 +21,8 @@ from sklearn.metrics import roc_auc_score
 from asd_agent.bundle.bundle import DEFAULT_BUNDLE, Bundle
 from asd_agent.bundle.member import Member, open_members
 from asd_agent.hearing import Heard
+from asd_agent.judge import Judge, judge_clip
 from asd_agent.learn import Learner
-from asd_agent.pipeline import Judgement, Scorer, window_step
 from asd_agent.progress import Progress
 from bench.recordings import Clip, Task, clips_of, hear, statistics, tasks_of
 
@@ -32,6 +33,8 @@ Detect = Callable[[Places, Places], dict[str, Scores]]
 
 BANDS = 24
 """Bands of the detector without network"""
+ALPHA = 0.01
+"""p-value of the thresholds, which no figure here asks for"""
 NEIGHBOURS = 2
 """Its neighbours"""
 MAX_FPR = 0.1
@@ -68,32 +71,25 @@ class Listener:
                 learner.add(heard)
             learner.end_segment()
         site = learner.site(self.name, datetime.now(timezone.utc))
-        found = []
+        rows = {}
         for i, member in enumerate(self.members):
-            scorer = Scorer(member, site.members[member.spec.name], alpha=0.01)
-            found.append([_judge(scorer, i, self.heard[place]) for place in scored])
-        rows = {
-            f"{self.name}: {member.spec.name}": np.array([j.score for j in judged])
-            for member, judged in zip(self.members, found, strict=True)
-        }
+            judge = Judge([member], site, ALPHA)
+            heard = [[_by(unit, i) for unit in self.heard[place]] for place in scored]
+            rows[f"{self.name}: {member.spec.name}"] = _scores(judge, heard)
         if len(self.members) > 1:
-            p_values = np.array([[j.p_value for j in judged] for judged in found])
-            rows[f"{self.name}: all members"] = -p_values.min(axis=0)
+            judge = Judge(self.members, site, ALPHA)
+            heard = [self.heard[place] for place in scored]
+            rows[f"{self.name}: all members"] = _scores(judge, heard)
         return rows
 
 
-def _judge(scorer: Scorer, index: int, heard: Sequence[Heard]) -> Judgement:
-    """Judge a clip by its least normal window, as `replay --per-file` does."""
-    scorer.pool.reset()
-    worst = None
-    full = 0
-    for unit in heard:
-        scorer.pool.push(unit.vectors[index])
-        full += scorer.pool.full
-        if full and (full - 1) % window_step(scorer.pool.count) == 0:
-            judged = scorer.judge()
-            worst = max(worst or judged, judged, key=lambda j: j.score)
-    return worst or scorer.judge()
+def _by(unit: Heard, index: int) -> Heard:
+    """A unit as one member alone heard it."""
+    return replace(unit, vectors=unit.vectors[index : index + 1])
+
+
+def _scores(judge: Judge, clips: Sequence[Sequence[Heard]]) -> Scores:
+    return np.array([judge_clip(judge, heard).score for heard in clips])
 
 
 def neighbours(statistics: NDArray[np.float64]) -> Detect:
@@ -131,11 +127,31 @@ def evaluate(
     return {name: np.array(values) for name, values in found.items()}
 
 
+def kept(folder: Path, name: str, task: Task) -> dict[str, NDArray[np.float64]]:
+    """Rows of networks that were trained for this task (`bench.trained`)."""
+    found: dict[str, list[tuple[float, float]]] = {}
+    for file in sorted(folder.glob(f"{name}-*.json")):
+        content = json.loads(file.read_text(encoding="utf-8"))
+        if content["task"] != task.name:
+            continue
+        for row, scores in content["scores"].items():
+            truth = np.arange(len(scores)) >= content["normal"]
+            auc = float(roc_auc_score(truth, scores))
+            part = float(roc_auc_score(truth, scores, max_fpr=MAX_FPR))
+            found.setdefault(row, []).append((auc, part))
+    return {
+        f"{row} ({len(values)} halves)": np.array(values)
+        for row, values in found.items()
+    }
+
+
 def table(results: dict[str, dict[str, NDArray[np.float64]]], column: int) -> str:
     """Write one measure of all tasks as a Markdown table."""
     heads = [*results, "mean"]
     lines = [f"| | {' | '.join(heads)} |", f"|---|{'---|' * len(heads)}"]
     for name in next(iter(results.values())):
+        if any(name not in found for found in results.values()):
+            continue  # not trained for every task yet
         values = [found[name][:, column] for found in results.values()]
         cells = [f"{v.mean():.3f} ± {v.std():.3f}" for v in values]
         cells.append(f"{np.mean([v.mean() for v in values]):.3f}")
@@ -156,6 +172,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     detectors.append(neighbours(spectra))
     tasks = tasks_of(clips)
     results = {task.name: evaluate(task, detectors, args.halves) for task in tasks}
+    if args.trained:
+        for task in tasks:
+            results[task.name] |= kept(args.trained, args.set, task)
     sizes = ", ".join(
         f"{t.name}: {len(t.normal)} normal, {len(t.anomalous)} others" for t in tasks
     )
@@ -176,6 +195,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--also", type=Path, action="append", default=[], help="another bundle"
     )
+    parser.add_argument("--trained", type=Path, help="folder of bench.trained")
     parser.add_argument("--runtime", choices=("auto", "onnx", "tflite"), default="auto")
     return parser
 

@@ -3,7 +3,7 @@
 import numpy as np
 
 from asd_agent.bundle.member import Member
-from asd_agent.bundle.site import Site, SiteInfo, SiteMember
+from asd_agent.bundle.site import Site, SiteInfo, SiteMember, without_network
 
 BANK = 10_000
 """Windows in the bank: the most that the agent keeps"""
@@ -21,6 +21,7 @@ def large_site(members: list[Member]) -> Site:
         scores = rng.random((CALIBRATION, units), np.float32) * 2
         found[member.spec.name] = SiteMember(bank, scores)
     models = {member.spec.name: member.model_sha256 for member in members}
-    info = SiteInfo("bench", models, "2026-01-01T00:00:00+00:00", 3600.0)
+    ways = {member.spec.name: without_network(member.spec) for member in members}
+    info = SiteInfo("bench", models, "2026-01-01T00:00:00+00:00", 3600.0, ways)
     bands = np.zeros((BANK, len(members[0].groups)), np.float32)
     return Site(info, bands, found)

@@ -12,11 +12,18 @@ from safetensors.numpy import save
 
 from asd_agent.bundle.manifest import FileEntry, Manifest, MemberSpec
 from asd_agent.features.spec import FeatureSpec, SecomSpec
-from asd_agent.features.stream import units
+from asd_agent.features.stream import band_edges_hz, units
 from asd_agent.inference.embedder import EmbedderSpec, ModelFile
 from asd_agent.inference.open import open_embedder
 from asd_agent.scoring.bank import KnnBank
-from asd_agent.scoring.detector import DetectorSpec
+from asd_agent.scoring.detector import (
+    DetectorSpec,
+    KnnSpec,
+    LofSpec,
+    MahalanobisSpec,
+    MinimumSpec,
+)
+from asd_agent.scoring.explain import BandGroups
 from asd_agent.scoring.pooling import PoolingSpec
 
 SMALL = SecomSpec(window=256, hop=64, unit_frames=8, unit_shift=4, rate_hz=4000)
@@ -25,6 +32,15 @@ SIZE = 16
 """Values in an embedding of `network`"""
 MODEL = ModelFile(file="model.float32.onnx", runtime="onnx", precision="float32")
 GOLDEN = "golden.safetensors"
+DETECTORS: tuple[DetectorSpec, ...] = (
+    KnnSpec(),
+    KnnSpec(k=2, density=2),
+    KnnSpec(centroids=3),
+    LofSpec(k=3),
+    MahalanobisSpec(),
+    MinimumSpec(parts=(KnnSpec(density=1), LofSpec(), MahalanobisSpec())),
+)
+"""One of each kind that a manifest can name"""
 
 
 def network(shape: tuple[int, int], seed: int = 0) -> bytes:
@@ -64,12 +80,14 @@ def entry(content: bytes) -> FileEntry:
     return FileEntry(bytes=len(content), sha256=digest)
 
 
-def forge(
+def forge(  # noqa: PLR0917 - each is named where it is given
     folder: Path,
     features: FeatureSpec = SMALL,
     pooling: PoolingSpec | None = None,
     members: int = 1,
     embeds: bool = False,
+    detector: DetectorSpec = KnnSpec(),  # noqa: B008 - frozen
+    statistics: bool = False,
     **changes: Any,
 ) -> Path:
     """Write a bundle.
@@ -79,7 +97,11 @@ def forge(
     members
         So many that are alike.
     embeds
-        Whether they have a network; else the mean spectrum is scored.
+        Whether they have a network; else levels of bands are scored.
+    detector
+        Of each of them.
+    statistics
+        Whether a member without a network, of that name, stands beside them.
     changes
         Keys of the manifest that are replaced, unchecked.
     """
@@ -88,7 +110,11 @@ def forge(
     audio = rng.normal(0, 0.1, features.unit_samples * 3).astype(np.float32)
     expected = units(features, audio)
     golden = {"audio": audio}
-    golden |= {f"features/member-{i}": expected for i in range(members)}
+    names = [f"member-{i}" for i in range(members)] + ["statistics"] * statistics
+    golden |= {f"features/{name}": expected for name in names}
+    groups = BandGroups(band_edges_hz(features), features.mean_db, features.std_db)
+    plain = np.stack([groups.statistics(unit) for unit in expected])
+    golden |= {f"vector/{name}": plain for name in names}
     contents: dict[str, bytes] = {}
     embedder = None
     if embeds:
@@ -96,28 +122,41 @@ def forge(
         contents[MODEL.file] = network(features.unit_shape)
         golden |= _expected(embedder, contents, expected)
     contents[GOLDEN] = save(golden)
-    specs = tuple(
+    pooling = pooling or PoolingSpec(units=6)
+    specs = [
         MemberSpec(
             name=f"member-{i}",
             features=features,
             embedder=embedder,
-            pooling=pooling or PoolingSpec(units=6),
-            detector=DetectorSpec(),
+            pooling=pooling,
+            detector=detector,
         )
         for i in range(members)
-    )
+    ]
+    if statistics:
+        specs.append(_statistics(features, pooling.units))
     for name, content in contents.items():
         (folder / name).write_bytes(content)
     manifest = Manifest(
         id="forged-1",
         version=1,
         created=datetime(2026, 1, 1, tzinfo=timezone.utc),
-        members=specs,
+        members=tuple(specs),
         licence="Apache-2.0",
         files={name: entry(content) for name, content in contents.items()},
     ).model_copy(update=changes)
     (folder / "manifest.json").write_text(manifest.model_dump_json())
     return folder
+
+
+def _statistics(features: FeatureSpec, count: int) -> MemberSpec:
+    return MemberSpec(
+        name="statistics",
+        features=features,
+        embedder=None,
+        pooling=PoolingSpec(kind="both", units=count, unit_norm=False),
+        detector=MahalanobisSpec(),
+    )
 
 
 def reforge(folder: Path, name: str, content: bytes) -> None:

@@ -24,8 +24,9 @@ def noise(samples: int, seed: int = 0, level: float = 0.1) -> Samples:
 
 
 def whine(samples: int, rate_hz: int, hz: float = 700.0, seed: int = 0) -> Samples:
-    """The noise with a loud tone: something is wrong."""
-    tone = 0.3 * np.sin(2 * np.pi * hz / rate_hz * np.arange(samples))
+    """The noise with a loud tone and its octave: something is wrong."""
+    turns = hz / rate_hz * np.arange(samples)
+    tone = 0.6 * np.sin(2 * np.pi * turns) + 0.2 * np.sin(4 * np.pi * turns)
     sound: Samples = noise(samples, seed) + tone.astype(np.float32)
     return sound
 

@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from asd_train.budget import Budget
 from asd_train.data.simulator.files import Order, simulate
-from asd_train.fit import Budget, fit
+from asd_train.fit import Plan, fit
 from asd_train.recipe import load
 from asd_train.run import Run
 
@@ -28,4 +29,4 @@ def sounds(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run(sounds: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
     """A finished run of the smoke recipe."""
     folder = tmp_path_factory.mktemp("runs") / "smoke"
-    return fit(load("smoke"), sounds, folder, Budget(6, None), device="cpu")
+    return fit(load("smoke"), sounds, folder, Budget(6), plan=Plan(device="cpu"))

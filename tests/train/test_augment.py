@@ -50,6 +50,24 @@ def test_mixture_of_equal_levels() -> None:
     assert np.corrcoef(rest, quiet)[0, 1] > 0.999
 
 
+def test_mixture_of_levels_as_they_are() -> None:
+    quiet = 0.01 * np.random.default_rng(4).standard_normal(4096).astype(np.float32)
+    rng = np.random.default_rng(1)
+    sound, share = mixed(SOUND, quiet, rng, "as_is")
+    assert 0 < share < 1
+    assert np.allclose(sound, share * SOUND + (1 - share) * quiet, atol=1e-6)
+
+
+def test_share_is_drawn_evenly_and_the_same_for_both_levels() -> None:
+    shares = []
+    for level in ("matched", "as_is"):
+        rng = np.random.default_rng(5)
+        shares.append([mixed(SOUND, SOUND, rng, level)[1] for _ in range(400)])
+    assert shares[0] == shares[1]
+    deciles = np.histogram(shares[0], 10, (0, 1))[0]
+    assert deciles.min() > 20
+
+
 def test_silence_stays_finite() -> None:
     silence, rng = np.zeros(4096, np.float32), np.random.default_rng(0)
     spec = AugmentSpec(background=1, gain_db=6)

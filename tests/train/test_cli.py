@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 
-import asd_train.fit
+import asd_train.loop
 from asd_train.cli import main
+from asd_train.commands import recordings
+from asd_train.data import layouts
 from asd_train.run import Run
 
 
@@ -28,7 +30,7 @@ def test_the_example_in_the_help_runs(
         assert main(shlex.split(command)) == 0
     printed = capsys.readouterr().out
     assert "56 clips in" in printed
-    assert "next: asd-export build" in printed
+    assert "next: asd-train evaluate" in printed
     assert Run.open(tmp_path / "run").info.steps == 60
 
 
@@ -44,7 +46,12 @@ def test_every_command_has_help(
 
 def test_recipes_are_listed_and_printed(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["recipes"]) == 0
-    assert "secom_mfn" in capsys.readouterr().out
+    lines = capsys.readouterr().out.splitlines()
+    names = [line.split()[0] for line in lines]
+    assert "secom_mfn" in names
+    column = max(map(len, names)) + 2
+    assert all(line[column - 2 : column] == "  " for line in lines)
+    assert all(line[column] != " " for line in lines)
     assert main(["recipes", "smoke"]) == 0
     assert "name: smoke\n" in capsys.readouterr().out
 
@@ -91,6 +98,46 @@ def test_flags_override_the_recipe(sounds: Path, tmp_path: Path) -> None:
     assert info.classes == ("pump/00", "pump/01")
 
 
+def test_the_last_lines_say_what_comes_next(
+    sounds: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "run"
+    flags = ["--steps", "1", "--device", "cpu", "--layout", "dcase"]
+    assert main(["fit", "smoke", "--data", str(sounds), "-o", str(out), *flags]) == 0
+    assert capsys.readouterr().out.splitlines()[-2:] == [
+        f"next: asd-train evaluate {out} --data {sounds} --layout dcase",
+        f"      asd-export build {out} -o BUNDLE",
+    ]
+
+
+@pytest.mark.parametrize("command", ["fit", "evaluate"])
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--channel", "1", "--strict"], "channel 0 alone, and channel 1 was asked"),
+        (["--layout", "labels"], "labels.csv"),
+    ],
+)
+def test_flags_say_how_recordings_are_read(
+    command: str,
+    flags: list[str],
+    message: str,
+    *,
+    run: Run,
+    sounds: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    what = "smoke" if command == "fit" else str(run.path)
+    words = [command, what, "--data", str(sounds), "-o", str(tmp_path / "out")]
+    assert main([*words, "--device", "cpu", *flags]) == 3
+    assert message in capsys.readouterr().err
+
+
+def test_the_layouts_to_choose_from_are_those_that_are_read() -> None:
+    assert ("auto", *layouts.LAYOUTS) == recordings.LAYOUTS
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_stop_keeps_a_checkpoint_and_resume_ends_the_run(
     number: signal.Signals,
@@ -102,16 +149,16 @@ def test_a_stop_keeps_a_checkpoint_and_resume_ends_the_run(
 ) -> None:
     caplog.set_level("INFO")
     before = signal.getsignal(number)
-    real, calls = asd_train.fit.take_step, iter(range(99))
+    real, calls = asd_train.loop.take_step, iter(range(99))
 
-    def step(*arguments: object) -> dict[str, float]:
+    def step(*arguments: object) -> object:
         if next(calls) == 1:
             signal.raise_signal(number)
         return real(*arguments)  # type: ignore[arg-type]  # passed on as they come
 
     out = tmp_path / "run"
     command = ["fit", "smoke", "--data", str(sounds), "-o", str(out)]
-    monkeypatch.setattr(asd_train.fit, "take_step", step)
+    monkeypatch.setattr(asd_train.loop, "take_step", step)
     assert main(command) == 130
     assert f"--resume goes on from step 2 in {out}" in caplog.text
     assert signal.getsignal(number) == before

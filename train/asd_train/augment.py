@@ -1,10 +1,13 @@
 """What is done to a unit's samples in training so that it does not matter on site."""
 
+from typing import Literal
+
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 Samples = NDArray[np.float32]
+MixupLevel = Literal["matched", "as_is"]
 
 
 class AugmentSpec(BaseModel):
@@ -20,6 +23,10 @@ class AugmentSpec(BaseModel):
     """Sound to added noise, decibel: lowest and highest"""
     mixup: float = Field(0.0, ge=0, le=1)
     """Part of the units that are mixed with one of another class, label too"""
+    mixup_level: MixupLevel = "matched"
+    """`matched`: the other unit is first brought to the level of the one, so that
+    the share of a class is that of its sound: for machines that differ in level
+    by chance. `as_is`: each keeps its own, where the level itself tells"""
 
 
 def gained(spec: AugmentSpec, samples: Samples, rng: np.random.Generator) -> Samples:
@@ -46,12 +53,20 @@ def with_background(
 
 
 def mixed(
-    samples: Samples, other: Samples, rng: np.random.Generator
+    samples: Samples,
+    other: Samples,
+    rng: np.random.Generator,
+    level: MixupLevel = "matched",
 ) -> tuple[Samples, float]:
-    """Mix two units of equal level; returns the mixture and the first one's share."""
+    """Mix two units (Zhang et al. 2018); returns the mixture and the share.
+
+    The share of the first is drawn evenly between 0 and 1, which is the Beta
+    distribution with alpha 1.
+    """
     share = float(rng.uniform())
-    matched = other * np.float32(_level(samples) / _level(other))
-    return np.float32(share) * samples + np.float32(1 - share) * matched, share
+    if level == "matched":
+        other = other * np.float32(_level(samples) / _level(other))
+    return np.float32(share) * samples + np.float32(1 - share) * other, share
 
 
 def _level(samples: NDArray[np.floating]) -> float:

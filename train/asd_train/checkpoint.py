@@ -3,12 +3,15 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.optim import AdamW
 
+from asd_train.budget import Budget
+from asd_train.losses import Head
 from asd_train.run import RunError, write_atomic, write_tensors
 
 TENSORS, STATE = "checkpoint.safetensors", "checkpoint.json"
@@ -22,12 +25,17 @@ class Learner:
     """
 
     network: nn.Module
-    head: nn.Module
+    head: Head
     optimizer: AdamW
     step: int = 0
     """Batches learnt"""
     elapsed_s: float = 0.0
     """Seconds learnt, over all sessions"""
+
+    @property
+    def device(self) -> torch.device:
+        """Where it learns."""
+        return next(self.network.parameters()).device
 
     def parameters(self) -> list[tuple[str, nn.Parameter]]:
         """Every learnt tensor by name, in the optimiser's order."""
@@ -38,7 +46,7 @@ class Learner:
         ]
 
 
-def save(learner: Learner, folder: Path) -> None:
+def save(learner: Learner, budget: Budget, folder: Path) -> None:
     """Write the checkpoint; the old one is whole until the new one is."""
     tensors: dict[str, Tensor] = {}
     for part, module in (("network", learner.network), ("head", learner.head)):
@@ -48,8 +56,24 @@ def save(learner: Learner, folder: Path) -> None:
             tensors[f"optimizer.{key}.{name}"] = value
     tensors["step"] = torch.tensor(learner.step)
     write_tensors(folder / TENSORS, tensors)
-    state = {"step": learner.step, "elapsed_s": round(learner.elapsed_s, 3)}
+    state = {
+        "step": learner.step,
+        "elapsed_s": round(learner.elapsed_s, 3),
+        "budget": {"steps": budget.steps, "minutes": budget.minutes},
+    }
     write_atomic(folder / STATE, json.dumps(state).encode() + b"\n")
+
+
+def exists(folder: Path) -> bool:
+    """Whether there is a checkpoint to go on from."""
+    return (folder / TENSORS).is_file() and (folder / STATE).is_file()
+
+
+def remembered(folder: Path) -> Budget:
+    """Budget that the run was begun with; one that says nothing where none is kept."""
+    if not exists(folder):
+        return Budget()
+    return Budget(**_state(folder).get("budget", {}))
 
 
 def restore(learner: Learner, folder: Path) -> None:
@@ -60,7 +84,7 @@ def restore(learner: Learner, folder: Path) -> None:
     RunError
         There is none, or it is of another network.
     """
-    if not (folder / TENSORS).is_file() or not (folder / STATE).is_file():
+    if not exists(folder):
         raise RunError(
             f"{folder} has no checkpoint to resume from: start it without --resume"
         )
@@ -79,8 +103,18 @@ def restore(learner: Learner, folder: Path) -> None:
     _restore_optimizer(learner, tensors)
     # The tensors' own step counts: a power cut may fall between the two files.
     learner.step = int(tensors["step"])
-    state = json.loads((folder / STATE).read_text(encoding="utf-8"))
-    learner.elapsed_s = float(state["elapsed_s"])
+    learner.elapsed_s = float(_state(folder)["elapsed_s"])
+
+
+def _state(folder: Path) -> dict[str, Any]:
+    try:
+        state: dict[str, Any] = json.loads((folder / STATE).read_text("utf-8"))
+    except json.JSONDecodeError as error:
+        raise RunError(
+            f"{folder / STATE} is not JSON: {error}. Begin a new run, with --init "
+            f"{folder} if that has come to its end"
+        ) from error
+    return state
 
 
 def _restore_optimizer(learner: Learner, tensors: dict[str, Tensor]) -> None:

@@ -7,13 +7,15 @@ from itertools import zip_longest
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from tqdm import tqdm
 
 from asd_agent.errors import SoundError
 from asd_agent.features import FeatureSpec, units
 from asd_train.augment import AugmentSpec
-from asd_train.data.dcase import Clip, read_folder
+from asd_train.data.dcase import Clip
+from asd_train.data.reading import AS_FOUND, Reading
 from asd_train.data.units import (
     UnitSampler,
     Wave,
@@ -24,7 +26,11 @@ from asd_train.data.units import (
     read_wave,
     to_float,
 )
+from asd_train.draws import Drawer
+from asd_train.frontend import FrontEnd
+from asd_train.loader import DeviceLoader, HostLoader, Loader
 from asd_train.recipe import Recipe
+from asd_train.shelf import Shelf, fits
 
 STATISTICS_UNITS = 1024
 """Units that the normalisation is taken from"""
@@ -35,7 +41,9 @@ HELDOUT_PER_CLIP = 10
 HELDOUT_GROUPS = 10
 """Individuals that clips are held out of: several clips each tell more than one"""
 GOLDEN_S = 4.0
-"""Seconds of golden audio"""
+"""Seconds of golden audio, or more where `GOLDEN_UNITS` last longer"""
+GOLDEN_UNITS = 4
+"""Fewest units of golden audio that the exporter takes"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,17 +60,33 @@ class Dataset:
     description: dict[str, str | int | float]
 
     @classmethod
-    def read(cls, root: Path, recipe: Recipe) -> "Dataset":
-        """Read a folder named as DCASE does.
+    def read(
+        cls,
+        root: Path,
+        recipe: Recipe,
+        reading: Reading = AS_FOUND,
+        *,
+        quiet: bool = False,
+    ) -> "Dataset":
+        """Read a folder of recordings.
+
+        One that cannot be used is left out with a warning, unless `reading` is
+        strict.
+
+        Parameters
+        ----------
+        root : Path
+        recipe : Recipe
+        reading : Reading
+        quiet : bool
+            Show no progress and warn of nothing.
 
         Raises
         ------
         SoundError
             There is too little to learn from, or a file cannot be read.
         """
-        found = read_folder(root, "train", recipe.machines)
-        clips = tuple(clip for clip in found if clip.label != "anomaly")
-        tests = tuple(c for c in read_folder(root, "test", recipe.machines) if c.label)
+        clips, tests = _clips(root, recipe, reading, quiet)
         if not tests:
             clips, tests = _hold_out(clips, recipe.classes)
         names = class_names(clips, recipe.classes)
@@ -74,7 +98,7 @@ class Dataset:
             )
         waves = tuple(
             read_wave(clip, recipe.features)
-            for clip in tqdm(clips, "reading", unit="clip", leave=False)
+            for clip in tqdm(clips, "reading", unit="clip", leave=False, disable=quiet)
         )
         labels = tuple(names.index(class_name(c, recipe.classes)) for c in clips)
         seconds = sum(map(len, waves)) / recipe.features.rate_hz
@@ -83,6 +107,7 @@ class Dataset:
             "clips": len(clips),
             "seconds": round(seconds, 1),
             "machines": ", ".join(sorted({c.machine for c in clips})),
+            "channel": reading.channel,
         }
         return cls(names, waves, labels, _shelf(tests), description)
 
@@ -91,6 +116,41 @@ class Dataset:
     ) -> UnitSampler:
         """Draws batches of these recordings."""
         return UnitSampler(spec, self.waves, self.labels, augment, seed)
+
+    def loader(
+        self,
+        spec: FeatureSpec,
+        augment: AugmentSpec,
+        seed: int,
+        *,
+        size: int,
+        rows: slice,
+        device: torch.device,
+    ) -> Loader:
+        """Draws the same batches, where the network is.
+
+        Parameters
+        ----------
+        spec : FeatureSpec
+        augment : AugmentSpec
+        seed : int
+        size : int
+            Units of the whole batch.
+        rows : slice
+            Those of this process.
+        device : torch.device
+        """
+        if device.type == "cpu":
+            return HostLoader(self.sampler(spec, augment, seed), size, rows)
+        lengths = [len(wave) for wave in self.waves]
+        return DeviceLoader(
+            Drawer(spec, lengths, self.labels, augment, seed),
+            Shelf(self.waves, spec.unit_samples, device, fits(self.waves, device)),
+            FrontEnd(spec).to(device),
+            augment,
+            size=size,
+            rows=rows,
+        )
 
     def normalised(self, spec: FeatureSpec, seed: int) -> FeatureSpec:
         """Set the normalisation of `spec` to that of these recordings."""
@@ -117,10 +177,30 @@ class Dataset:
         }
 
     def golden_audio(self, spec: FeatureSpec) -> NDArray[np.float32]:
-        """A few seconds of the first held-out clip that is normal."""
-        clip = next((c for c in self.heldout if c.label != "anomaly"), self.heldout[0])
-        wave = read_wave(clip, spec)
-        return to_float(wave[: max(round(GOLDEN_S * spec.rate_hz), spec.unit_samples)])
+        """A few seconds of the first held-out clip that is normal.
+
+        If that has fewer units than `GOLDEN_UNITS`: of the longest.
+        """
+        needed = spec.unit_samples + (GOLDEN_UNITS - 1) * spec.shift_samples
+        normal = [clip for clip in self.heldout if clip.label != "anomaly"]
+        clips = normal or list(self.heldout)
+        wave = read_wave(clips[0], spec)
+        if len(wave) < needed:
+            wave = max((read_wave(clip, spec) for clip in clips), key=len)
+        return to_float(wave[: max(round(GOLDEN_S * spec.rate_hz), needed)])
+
+
+def _clips(
+    root: Path, recipe: Recipe, reading: Reading, quiet: bool
+) -> tuple[tuple[Clip, ...], tuple[Clip, ...]]:
+    """Clips to learn from, and labelled test clips, all of them usable."""
+    train = reading.clips(root, "train", recipe.machines)
+    test = reading.clips(root, "test", recipe.machines)
+    wanted = [clip for clip in train if clip.label != "anomaly"]
+    wanted += [clip for clip in test if clip.label]
+    found = reading.usable(wanted, recipe.features, quiet=quiet)
+    parts = [tuple(c for c in found if c.split == s) for s in ("train", "test")]
+    return parts[0], parts[1]
 
 
 def _hold_out(

@@ -1,68 +1,56 @@
 """Trains a network: data, statistics, model, optimiser, loop, in this order."""
 
-import json
 import logging
-import math
 import time
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import Tensor
-from torch.optim import AdamW
-from tqdm import tqdm
 
 from asd_agent.errors import ConfigError
 from asd_train import checkpoint
-from asd_train.augment import AugmentSpec
+from asd_train.acceleration import blocked_layout, make_optimizer, make_task, place
+from asd_train.budget import Budget, Watch, settle
 from asd_train.checkpoint import Learner
-from asd_train.data.units import Batch
-from asd_train.dataset import CALIBRATION_UNITS, Dataset
+from asd_train.data.reading import AS_FOUND, Reading
+from asd_train.dataset import Dataset
+from asd_train.distributed import ALONE, World
 from asd_train.environment import keep_freed_memory, pick_device, revision
+from asd_train.journal import EVENTS, NAME, Journal, last_metrics
+from asd_train.loader import lessons
+from asd_train.loop import learn
 from asd_train.losses import build_head
 from asd_train.models import build_network
-from asd_train.recipe import Recipe, TrainingSpec, dump
-from asd_train.run import Run, RunInfo, write_atomic, write_tensors
+from asd_train.outcome import finish
+from asd_train.recipe import Recipe, dump
+from asd_train.run import Run, RunError, RunInfo, write_atomic, write_info
+from asd_train.warmstart import WarmStart
 
 _LOG = logging.getLogger(__name__)
+_EARLY = {"recipe.yaml", "run.json", NAME, EVENTS}
+"""What a run may hold before its first checkpoint"""
+_ROWS_AT_ONCE = 20
+"""Steps whose numbers are fetched from a GPU together"""
 
 
 @dataclass(frozen=True, slots=True)
-class Budget:
-    """When training is over: after so many steps or minutes, whichever is first."""
+class Plan:
+    """How a run is carried out; nothing of it decides what the network learns."""
 
-    steps: int | None
-    minutes: float | None
-
-    def progress(self, learner: Learner) -> float:
-        """Part of the budget that is spent, 0 to 1."""
-        by_steps = learner.step / self.steps if self.steps else 0.0
-        by_time = learner.elapsed_s / (60 * self.minutes) if self.minutes else 0.0
-        return min(1.0, max(by_steps, by_time))
-
-
-@dataclass(frozen=True, slots=True)
-class Watch:
-    """What ends the loop."""
-
-    budget: Budget
-    clock: Callable[[], float]
+    device: str = "auto"
+    """``cpu``, ``cuda`` or ``auto``"""
+    resume: bool = False
+    """Go on from the checkpoint that is there, if one is"""
+    clock: Callable[[], float] = time.monotonic
     """Seconds that only rise"""
-    stopped: Callable[[], bool]
-    """Whether somebody asked to stop"""
-
-
-def learning_rate(spec: TrainingSpec, progress: float) -> float:
-    """Rise linearly, then fall along half a cosine to the final rate."""
-    if progress < spec.warmup:
-        # From step 0 on something is learnt: a rate of 0 would waste a batch.
-        return spec.learning_rate * max(progress / spec.warmup, 0.01)
-    fallen = (progress - spec.warmup) / (1 - spec.warmup)
-    share = (
-        spec.final_rate + (1 - spec.final_rate) * (1 + math.cos(math.pi * fallen)) / 2
-    )
-    return spec.learning_rate * share
+    stopped: Callable[[], bool] = lambda: False
+    """Asked after each step whether to stop there"""
+    world: World = ALONE
+    """This process among those that train together"""
+    tensorboard: bool = False
+    """Write events for TensorBoard, too"""
 
 
 def fit(
@@ -71,29 +59,25 @@ def fit(
     folder: Path,
     budget: Budget,
     *,
-    device: str = "auto",
-    resume: bool = False,
-    clock: Callable[[], float] = time.monotonic,
-    stopped: Callable[[], bool] = lambda: False,
+    plan: Plan | None = None,
+    init: Run | None = None,
+    reading: Reading = AS_FOUND,
 ) -> Run:
-    """Train, and leave a run that the exporter can read.
+    """Train one network, and leave a run that the exporter can read.
 
     Parameters
     ----------
     recipe : Recipe
     data : Path
-        Recordings, named as DCASE does.
+        Recordings.
     folder : Path
-        The run; must be new or empty, or hold a checkpoint to resume from.
+        The run; must be new or empty, unless the plan is to resume it.
     budget : Budget
-    device : str
-        ``cpu``, ``cuda`` or ``auto``.
-    resume : bool
-        Go on from the checkpoint in `folder`.
-    clock : function
-        Seconds that only rise.
-    stopped : function
-        Asked after each step whether to stop there.
+        Says nothing: that of the run that is resumed, or the recipe's steps.
+    plan : Plan, optional
+    init : Run, optional
+        Run of the same network to begin from, with its normalisation.
+    reading : Reading, optional
 
     Raises
     ------
@@ -103,49 +87,111 @@ def fit(
         The data, the folder or the device cannot be used; the text says how to
         mend it.
     """
-    if not resume and folder.is_dir() and any(folder.iterdir()):
+    plan = plan or Plan()
+    begun = _standing(folder, plan.resume)
+    budget = settle(budget, checkpoint.remembered(folder), recipe.training)
+    if begun and Run.open(folder).complete:
+        return Run.open(folder)
+    plan.world.rows(recipe.training.batch)  # raises where it cannot be split
+    device = pick_device(plan.device)
+    keep_freed_memory()
+    warm = WarmStart(init) if init else None
+    dataset = Dataset.read(data, recipe, reading, quiet=not plan.world.main)
+    info = Run.open(folder).info if begun else describe(recipe, dataset, warm)
+    _check_same(folder, recipe, info, dataset, begun)
+    learner = start(recipe, info, device)
+    if begun:
+        checkpoint.restore(learner, folder)
+    elif warm:
+        warm.load(learner, recipe, info.classes)
+    plan.world.wait()  # until all have looked at the folder
+    if plan.world.main and not begun:
+        _begin(folder, recipe, info, learner, budget)
+    watch = Watch(budget, plan.clock, plan.stopped)
+    if not _train(
+        learner, recipe, info, dataset, folder=folder, watch=watch, plan=plan
+    ):
+        if plan.world.main:
+            _LOG.info("--resume goes on from step %s in %s", learner.step, folder)
+        raise KeyboardInterrupt
+    if plan.world.main:
+        finish(learner, info, dataset, last_metrics(folder), folder)
+    plan.world.wait()
+    return Run.open(folder)
+
+
+def _standing(folder: Path, resume: bool) -> bool:
+    """Whether there is a run to go on with.
+
+    A run that was killed before its first checkpoint begins again.
+    """
+    names = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+    if names and not resume:
         raise ConfigError(
             f"{folder} is not empty. Give another folder after -o, or --resume to go "
             "on with the run in it"
         )
-    target = pick_device(device)
-    keep_freed_memory()
-    dataset = Dataset.read(data, recipe)
-    info = Run.open(folder).info if resume else describe(recipe, dataset)
+    if checkpoint.exists(folder):
+        return True
+    strange = sorted({n.removesuffix(".part") for n in names} - _EARLY)
+    strange = [n for n in strange if n not in (checkpoint.TENSORS, checkpoint.STATE)]
+    if strange:
+        raise RunError(
+            f"{folder} has no checkpoint to resume from, but holds {strange[0]}: give "
+            "another folder after -o"
+        )
+    return False
+
+
+def _check_same(
+    folder: Path, recipe: Recipe, info: RunInfo, dataset: Dataset, begun: bool
+) -> None:
     if info.classes != dataset.classes:
         raise ConfigError(
-            f"{data} has other classes than {folder} was trained on: resume with the "
-            "same recordings"
+            f"the recordings have other classes than {folder} was trained on: resume "
+            "with the same recordings"
         )
+    then, now = (data.get("channel", 0) for data in (info.data, dataset.description))
+    if then != now:
+        raise ConfigError(
+            f"{folder} was begun with channel {then} of the recordings, not {now}: "
+            f"resume it with --channel {then}"
+        )
+    if begun and Run.open(folder).recipe != recipe:
+        raise ConfigError(
+            f"{folder} was begun with another recipe, seed or machines: resume it "
+            "without --seed and --machines"
+        )
+
+
+def _begin(
+    folder: Path, recipe: Recipe, info: RunInfo, learner: Learner, budget: Budget
+) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     write_atomic(folder / "recipe.yaml", dump(recipe).encode())
     write_info(folder, info)
-    learner = start(recipe, info, target)
-    if resume:
-        checkpoint.restore(learner, folder)
-    watch = Watch(budget, clock, stopped)
-    metrics = learn(learner, recipe, info, dataset, folder=folder, watch=watch)
-    checkpoint.save(learner, folder)
-    if watch.budget.progress(learner) < 1:
-        _LOG.info("--resume goes on from step %s in %s", learner.step, folder)
-        raise KeyboardInterrupt
-    finish(learner, info, dataset, metrics, folder)
-    return Run.open(folder)
+    checkpoint.save(learner, budget, folder)
 
 
-def describe(recipe: Recipe, dataset: Dataset) -> RunInfo:
+def describe(
+    recipe: Recipe, dataset: Dataset, warm: WarmStart | None = None
+) -> RunInfo:
     """What is known of a run before its first step."""
     seed = recipe.training.seed
+    features = (
+        warm.features(recipe) if warm else dataset.normalised(recipe.features, seed)
+    )
     return RunInfo(
         classes=dataset.classes,
         network=recipe.network,
-        features=dataset.normalised(recipe.features, seed),
+        features=features,
         licence=recipe.licence,
         seed=seed,
         revision=revision(),
         data=dataset.description,
         steps=0,
         metrics={},
+        init=warm.name if warm else "",
     )
 
 
@@ -154,19 +200,13 @@ def start(recipe: Recipe, info: RunInfo, device: torch.device) -> Learner:
     torch.manual_seed(info.seed)
     network = build_network(info.network, info.features.unit_shape)
     head = build_head(recipe.loss, info.network.embedding, len(info.classes))
-    # Channels last: twice as fast on a CPU, for these thin convolutions.
-    network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # stubs lack the keyword
+    place(network, device)
     head.to(device)
-    spec = recipe.training
-    optimizer = AdamW(
-        [*network.parameters(), *head.parameters()],
-        lr=spec.learning_rate,
-        weight_decay=spec.weight_decay,
-    )
+    optimizer = make_optimizer(network, head, recipe.training, device)
     return Learner(network, head, optimizer)
 
 
-def learn(
+def _train(
     learner: Learner,
     recipe: Recipe,
     info: RunInfo,
@@ -174,108 +214,40 @@ def learn(
     *,
     folder: Path,
     watch: Watch,
-) -> dict[str, float]:
-    """Take steps until the budget is spent or a stop; returns the last metrics."""
-    spec = recipe.training
-    sampler = dataset.sampler(info.features, recipe.augment, info.seed)
-    metrics: dict[str, float] = {}
+    plan: Plan,
+) -> bool:
+    """Learn; returns whether the budget is spent."""
+    spec, world, device = recipe.training, plan.world, learner.device
+    own = folder if world.main else None
+    every = _ROWS_AT_ONCE if device.type == "cuda" else 1
+    loader = dataset.loader(
+        info.features,
+        recipe.augment,
+        info.seed,
+        size=spec.batch,
+        rows=world.rows(spec.batch),
+        device=device,
+    )
+
+    def save() -> None:
+        if own:
+            checkpoint.save(learner, watch.budget, own)
+
     learner.network.train()
-    last = watch.clock()
+    learner.head.train()
     with (
-        (folder / "metrics.jsonl").open("a", encoding="utf-8") as log,
-        tqdm(total=watch.budget.steps, initial=learner.step, unit="step") as bar,
+        blocked_layout(learner.network, device, spec.compile),
+        closing(lessons(loader.lesson, learner.step)) as batches,
+        Journal(own, learner.step, watch.budget.steps, every, plan.tensorboard) as log,
     ):
-        while (progress := watch.budget.progress(learner)) < 1:
-            rate = learning_rate(spec, progress)
-            batch = sampler.batch(learner.step, spec.batch)
-            metrics = take_step(learner, batch, rate)
-            now = watch.clock()
-            learner.step, learner.elapsed_s = (
-                learner.step + 1,
-                learner.elapsed_s + now - last,
-            )
-            last = now
-            bar.update()
-            bar.set_postfix(metrics)
-            row = {"step": learner.step, "rate": rate} | metrics
-            log.write(json.dumps(row) + "\n")
-            if learner.step % spec.checkpoint_steps == 0:
-                log.flush()
-                checkpoint.save(learner, folder)
-            if watch.stopped():
-                break
-    return metrics
-
-
-def take_step(learner: Learner, batch: Batch, rate: float) -> dict[str, float]:
-    """Learn one batch; returns its mean loss and the part it got right."""
-    device = next(learner.head.parameters()).device
-    units = torch.from_numpy(batch.units).to(device)
-    labels, others = (
-        torch.from_numpy(x).to(device) for x in (batch.labels, batch.others)
-    )
-    shares = torch.from_numpy(batch.shares).to(device)
-    scores: Tensor = learner.head(learner.network(units))
-    first, second = (
-        learner.head.loss(scores, wanted)  # type: ignore[operator]  # a head's own method
-        for wanted in (labels, others)
-    )
-    loss = (shares * first + (1 - shares) * second).mean()
-    for group in learner.optimizer.param_groups:
-        group["lr"] = rate
-    learner.optimizer.zero_grad()
-    loss.backward()
-    learner.optimizer.step()
-    right = (scores.argmax(1) == labels).float().mean()
-    return {"loss": round(loss.item(), 4), "accuracy": round(right.item(), 4)}
-
-
-def finish(
-    learner: Learner,
-    info: RunInfo,
-    dataset: Dataset,
-    metrics: dict[str, float],
-    folder: Path,
-) -> None:
-    """Write the weights and all that the exporter needs beside them."""
-    write_tensors(folder / "model.safetensors", learner.network.state_dict())
-    sampler = dataset.sampler(info.features, AugmentSpec(), info.seed + 1)
-    batch = sampler.batch(0, CALIBRATION_UNITS)
-    held = {
-        key: torch.from_numpy(value)
-        for key, value in dataset.heldout_units(info.features).items()
-    }
-    audio = torch.from_numpy(dataset.golden_audio(info.features))
-    write_tensors(
-        folder / "calibration.safetensors",
-        {
-            "units": torch.from_numpy(batch.units[:, 0]),
-            "labels": torch.from_numpy(batch.labels),
-        },
-    )
-    write_tensors(folder / "heldout.safetensors", held)
-    write_tensors(folder / "golden.safetensors", {"audio": audio})
-    metrics = metrics | heldout_accuracy(learner, held)
-    write_info(
-        folder, info.model_copy(update={"steps": learner.step, "metrics": metrics})
-    )
-
-
-def heldout_accuracy(learner: Learner, held: dict[str, Tensor]) -> dict[str, float]:
-    """Part of the normal held-out units that are put into their class."""
-    asked = (held["anomaly"] == 0) & (held["labels"] >= 0)
-    if not asked.any():
-        return {}
-    device = next(learner.head.parameters()).device
-    learner.network.eval()
-    with torch.inference_mode():
-        chunks = torch.split(held["units"][asked].unsqueeze(1), 32)
-        scores = [learner.head(learner.network(c.to(device))).cpu() for c in chunks]
-    right = torch.cat(scores).argmax(1) == held["labels"][asked]
-    return {"heldout_accuracy": round(right.float().mean().item(), 4)}
-
-
-def write_info(folder: Path, info: RunInfo) -> None:
-    """Write ``run.json``."""
-    text = info.model_dump_json(indent=1)
-    write_atomic(folder / "run.json", text.encode() + b"\n")
+        task = make_task(learner.network, learner.head, spec, device, world)
+        return learn(
+            learner,
+            task,
+            batches,
+            spec,
+            watch=watch,
+            journal=log,
+            save=save,
+            world=world,
+        )

@@ -18,6 +18,7 @@ from asd_agent.errors import AsdError
 from asd_agent.features import FeatureSpec
 from asd_train.models import NetworkSpec, build_network
 from asd_train.recipe import Recipe, parse
+from asd_train.scoring_spec import ScoringSpec
 
 
 class RunError(AsdError):
@@ -47,6 +48,8 @@ class RunInfo(BaseModel):
     """Batches learnt so far"""
     metrics: dict[str, float]
     """The last ones"""
+    init: str = ""
+    """Run that it began from; empty: fresh weights"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +90,12 @@ def write_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
     write_atomic(path, safetensors.torch.save(plain))
 
 
+def write_info(folder: Path, info: RunInfo) -> None:
+    """Write ``run.json``."""
+    text = info.model_dump_json(indent=1)
+    write_atomic(folder / "run.json", text.encode() + b"\n")
+
+
 @dataclass(frozen=True, slots=True)
 class Run:
     """A run's folder, opened for reading."""
@@ -117,6 +126,16 @@ class Run:
                 f"{path / 'run.json'} has format {info.format}; this software reads 1"
             )
         return cls(path, recipe, info)
+
+    @property
+    def scoring(self) -> ScoringSpec:
+        """How clips are scored; an old recipe without a word of it has the default."""
+        return self.recipe.scoring
+
+    @property
+    def complete(self) -> bool:
+        """Whether it has come to its end: the number of steps is written last."""
+        return self.info.steps > 0 and (self.path / "model.safetensors").is_file()
 
     def network(self) -> nn.Module:
         """Build the network with its weights, in evaluation mode.

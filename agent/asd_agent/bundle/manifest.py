@@ -8,7 +8,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from asd_agent.errors import BundleError
 from asd_agent.features.spec import FeatureSpec
 from asd_agent.inference.embedder import EmbedderSpec
+from asd_agent.scoring.combine import Combine
 from asd_agent.scoring.detector import DetectorSpec
+from asd_agent.scoring.explain import GROUPS
 from asd_agent.scoring.pooling import PoolingSpec
 
 MAX_MANIFEST_BYTES = 1_048_576
@@ -39,7 +41,10 @@ class MemberSpec(_Model):
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")
     features: FeatureSpec
     embedder: EmbedderSpec | None
-    """None: the unit's mean spectrum stands for its embedding"""
+    """None: mean and deviation of the levels in groups of bands stand for the
+    embedding of a unit, decibel"""
+    groups: int = Field(GROUPS, ge=2, le=256)
+    """Groups of bands at most, where there is no network"""
     pooling: PoolingSpec
     detector: DetectorSpec
 
@@ -53,6 +58,8 @@ class GoldenSpec(_Model):
     """Smallest cosine of an embedding with the expected one"""
     score: float = Field(0.02, gt=0)
     """Largest absolute difference of a cosine distance"""
+    vector: float = Field(0.01, gt=0)
+    """Largest absolute difference of a unit's vector without a network, decibel"""
 
 
 class Manifest(_Model):
@@ -65,6 +72,8 @@ class Manifest(_Model):
     device_class: str = Field("any", pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")
     created: datetime
     members: tuple[MemberSpec, ...] = Field(min_length=1, max_length=8)
+    combine: Combine = "min_p"
+    """How the p-values of several members become one score"""
     golden: GoldenSpec = GoldenSpec()
     labels: tuple[str, ...] = ()
     """Classes that the network was trained to tell apart"""

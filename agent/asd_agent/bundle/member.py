@@ -11,11 +11,13 @@ from safetensors.numpy import load
 from asd_agent.bundle.bundle import Bundle
 from asd_agent.bundle.manifest import GoldenSpec, MemberSpec
 from asd_agent.errors import BundleError
+from asd_agent.features.spec import FeatureSpec
 from asd_agent.features.stream import band_edges_hz, units
 from asd_agent.inference.embedder import Embedder
 from asd_agent.inference.open import RuntimeChoice, open_embedder
 from asd_agent.scoring.bank import KnnBank
-from asd_agent.scoring.explain import BandGroups
+from asd_agent.scoring.combine import Combine
+from asd_agent.scoring.explain import GROUPS, BandGroups
 from asd_agent.scoring.pooling import pooled_size
 
 Array = NDArray[np.float32]
@@ -30,12 +32,16 @@ class Member:
     groups: BandGroups
     model_sha256: str
     """Hash of the model file that runs; empty without a network"""
+    combine: Combine = "min_p"
+    """How it and the other members of its bundle become one score"""
+    statistics: BandGroups | None = None
+    """What stands for a network where there is none; None: `groups`"""
 
     @property
     def size(self) -> int:
         """Values in the vector of one unit."""
         if self.spec.embedder is None:
-            return self.spec.features.bands
+            return 2 * len(self.statistics or self.groups)
         return self.spec.embedder.size
 
     @property
@@ -49,11 +55,16 @@ class Member:
         return self.embedder.library if self.embedder else "numpy"
 
     def embed(self, values: Array) -> Array:
-        """Vector of one unit, shape ``(size,)``; without a network its mean."""
+        """Vector of one unit, shape ``(size,)``; without a network its statistics."""
         if self.embedder is None:
-            mean: Array = values.mean(axis=1)
-            return mean
+            return (self.statistics or self.groups).statistics(values)
         return self.embedder.embed(values)
+
+
+def band_groups(features: FeatureSpec, groups: int = GROUPS) -> BandGroups:
+    """Gather the bands of a front end into so many groups at most."""
+    edges_hz = band_edges_hz(features)
+    return BandGroups(edges_hz, features.mean_db, features.std_db, groups)
 
 
 def open_members(bundle: Bundle, runtime: RuntimeChoice = "auto") -> list[Member]:
@@ -78,10 +89,11 @@ def open_members(bundle: Bundle, runtime: RuntimeChoice = "auto") -> list[Member
                 unit_shape=spec.features.unit_shape,
             )
             sha256 = bundle.manifest.files[embedder.model.file].sha256
-        groups = BandGroups(
-            band_edges_hz(spec.features), spec.features.mean_db, spec.features.std_db
-        )
-        members.append(Member(spec, embedder, groups, sha256))
+        groups = band_groups(spec.features)
+        plain = spec.embedder is None
+        own = band_groups(spec.features, spec.groups) if plain else None
+        combine = bundle.manifest.combine
+        members.append(Member(spec, embedder, groups, sha256, combine, own))
     try:
         golden = load(bundle.read("golden.safetensors"))
     except SafetensorError as error:
@@ -97,7 +109,7 @@ def check_golden(golden: dict[str, Array], limit: GoldenSpec, member: Member) ->
     Raises
     ------
     BundleError
-        Features, embeddings or scores differ by more than the bundle allows.
+        Features, vectors, embeddings or scores differ by more than the bundle allows.
     """
     audio = _tensor(golden, "audio")
     if audio.ndim != 1 or audio.dtype != np.float32:
@@ -113,10 +125,16 @@ def check_golden(golden: dict[str, Array], limit: GoldenSpec, member: Member) ->
         lambda: float(np.abs(features - expected).max()),
         limit.features,
     )
+    vectors = np.stack([member.embed(unit) for unit in features])
     if member.embedder is None:
+        plain = _tensor(golden, f"vector/{name}")
+        _compare(
+            f"vectors of {name}",
+            lambda: float(np.abs(vectors - plain).max()),
+            limit.vector,
+        )
         return
     file = member.embedder.model.file
-    vectors = np.stack([member.embed(unit) for unit in features])
     wanted = _tensor(golden, f"embedding/{file}")
     _compare(
         f"embeddings of {file}",

@@ -1,14 +1,14 @@
 """What was learnt of one machine on site: one file beside the bundle.
 
 A site holds for the exact model file that it was learnt with: int8 and float,
-ONNX and TFLite give different embeddings, so another model needs another site.
+ONNX and TFLite give different embeddings, so another model needs another site. So
+does another front end, pooling or detector.
 """
 
 import contextlib
-import json
 import os
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +17,7 @@ from pydantic import TypeAdapter
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
+from asd_agent.bundle.manifest import MemberSpec
 from asd_agent.bundle.member import Member
 from asd_agent.errors import SiteError
 
@@ -33,7 +34,13 @@ class SiteMember:
     """Pooled normal windows, shape ``(n, pooled_size)``"""
     scores: NDArray[np.float32]
     """Scores of normal windows against a bank without their surroundings, by how
-    many of their first units were heard, shape ``(m, units)``; NaN: not known"""
+    many of their first units were heard, shape ``(m, units)``; NaN: not known. A row
+    is the same window for all members"""
+
+    @property
+    def independent(self) -> int:
+        """Windows that do not overlap: those that were held out in turn."""
+        return len(self.scores)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +55,8 @@ class SiteInfo:
     """When, RFC 3339"""
     seconds: float
     """Seconds of sound that were learnt from"""
+    members: dict[str, MemberSpec] = field(default_factory=dict)
+    """How each member heard and scored, but for its network"""
 
 
 _INFO = TypeAdapter(SiteInfo)
@@ -80,7 +89,9 @@ class Site:
         for name, member in self.members.items():
             tensors[f"{name}/bank"] = member.bank
             tensors[f"{name}/scores"] = member.scores
-        raw = save(tensors, metadata={"info": json.dumps(asdict(self.info))})
+        # safetensors writes the memory as it lies, whatever the order of the axes.
+        tensors = {name: np.ascontiguousarray(t) for name, t in tensors.items()}
+        raw = save(tensors, metadata={"info": _INFO.dump_json(self.info).decode()})
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             _write_whole(path, raw)
@@ -103,11 +114,15 @@ class Site:
         found = {}
         for member in members:
             name = member.spec.name
-            if info.models.get(name) != member.model_sha256:
-                raise SiteError(
-                    f"{path}: was learnt with another model ({info.bundle}). "
-                    "Learn the source again: asd-agent learn"
-                )
+            for what, then, now in (
+                ("model", info.models.get(name), member.model_sha256),
+                ("way to score", info.members.get(name), without_network(member.spec)),
+            ):
+                if then != now:
+                    raise SiteError(
+                        f"{path}: was learnt with another {what} ({info.bundle}). "
+                        "Learn the source again: asd-agent learn"
+                    )
             found[name] = SiteMember(
                 _tensor(path, tensors, f"{name}/bank", member.pooled_size),
                 _scores(path, tensors, f"{name}/scores", member.spec.pooling.units),
@@ -115,7 +130,13 @@ class Site:
         bands = _tensor(path, tensors, "bands", len(members[0].groups))
         if any(len(member.bank) != len(bands) for member in found.values()):
             raise SiteError(f"{path}: its members hold different numbers of windows")
+        _check_together(path, [member.scores for member in found.values()])
         return cls(info, bands, found)
+
+
+def without_network(spec: MemberSpec) -> MemberSpec:
+    """How a member hears and scores, whatever its network."""
+    return spec.model_copy(update={"embedder": None})
 
 
 def _write_whole(path: Path, raw: bytes) -> None:
@@ -191,6 +212,18 @@ def _scores(
     if np.isinf(found).any() or np.isfinite(found[:, 0]).sum() < 2:
         raise _unusable(path, name, found)
     return found
+
+
+def _check_together(path: Path, scores: Sequence[NDArray[np.float32]]) -> None:
+    """See that the members' calibrations are of the same windows."""
+    if len({len(found) for found in scores}) == 1:
+        known = np.isfinite([found[:, 0] for found in scores]).all(axis=0)
+        if known.sum() >= 2:
+            return
+    raise SiteError(
+        f"{path}: its members were not calibrated with the same windows. "
+        "Learn the source again"
+    )
 
 
 def _shaped(

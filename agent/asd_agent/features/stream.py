@@ -46,7 +46,7 @@ class Spectrogram:
         bins = spec.window // 2 + 1
         # Scaled so that a full-scale sine has power 1: levels read as dBFS.
         hann = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(spec.window) / spec.window)
-        self._hann = hann * (2 / hann.sum())
+        self._hann: NDArray[np.float64] = hann * (2 / hann.sum())
         self._windowed = np.zeros((frames, spec.window))
         self._complex = np.zeros((frames, bins), np.complex128)
         self._rounded = np.zeros((frames, bins), np.complex64)
@@ -65,6 +65,26 @@ class Spectrogram:
             self._level = np.zeros((frames, spec.n_mels), np.float32)
         self._mean = np.array(spec.mean_db, np.float32) if spec.mean_db else None
         self._scale = np.float32(1) / np.array(spec.std_db, np.float32)
+
+    @property
+    def window(self) -> NDArray[np.float64]:
+        """Factor of each sample of a frame: full-scale sines get power 1."""
+        return self._hann
+
+    @property
+    def filters(self) -> Array | None:
+        """Mel filters, shape ``(bins, bands)``; None: bands are bins."""
+        return self._mel
+
+    @property
+    def mean_db(self) -> Array | None:
+        """Decibel subtracted from each band; None: nothing."""
+        return self._mean
+
+    @property
+    def gain(self) -> Array | None:
+        """Factor of each band after that, 1 / decibel; None: 1."""
+        return self._scale if self._scale.size else None
 
     def __call__(self, frames: Array) -> Array:
         """Compute one block.

@@ -16,20 +16,38 @@ MIN_TAIL = 10
 """Scores that the tail is fitted to, if there are as many"""
 MIN_SHAPE_FIT = 30
 """Tail scores needed before their shape is estimated at all"""
-MIN_SCALE = 1e-4
-"""Smallest scale of the tail, in cosine distance: int8 rounding alone gives
+COSINE_FLOOR = 1e-4
+"""Smallest scale of the tail of cosine distances: int8 rounding alone gives
 about this much, so a perfectly repeating sound must not make it zero"""
+SCATTER_FLOOR = 1e-3
+"""The same of scores that count in the scatter of the normal windows, where one is
+as far as they lie from each other"""
+EXPONENTIAL = 1e-6
+"""Shape of a tail that falls off as an exponential does"""
 
 
 class Calibration:
     """p-values from the scores of normal windows that the bank has not seen."""
 
-    def __init__(self) -> None:
+    def __init__(
+        self, floor: float = COSINE_FLOOR, *, most: float | None = None
+    ) -> None:
+        """State what is known of the tail before any score is.
+
+        Parameters
+        ----------
+        floor
+            Smallest scale of the tail, in units of the score.
+        most
+            Largest scale of a tail that is known to be exponential; None: not known.
+        """
+        self._floor = floor
+        self._most = most
         self.scores: NDArray[np.float64] = np.zeros(0)
         """Calibration scores in rising order, shape ``(n,)``"""
         self._start = 0.0
-        self._scale = MIN_SCALE
-        self._shape = 1.0
+        self._scale = floor
+        self._shape = EXPONENTIAL
         self._tail = 0
 
     def fit(self, scores: NDArray[np.floating]) -> "Calibration":
@@ -41,7 +59,11 @@ class Calibration:
         self._tail = min(n - 1, max(MIN_TAIL, n // 10))
         self._start = float(self.scores[n - self._tail - 1])
         excess = self.scores[n - self._tail :] - self._start
-        self._scale, self._shape = _fit_tail(excess)
+        if self._most is None:
+            scale, self._shape = _fit_tail(excess)
+        else:
+            scale = min(self._most, float(excess.mean()))
+        self._scale = max(self._floor, scale)
         return self
 
     @property
@@ -65,9 +87,7 @@ class Calibration:
     def threshold(self, p: float) -> float:
         """Score above which the p-value is at most `p`, 0 < p < 1."""
         n = len(self.scores)
-        above = math.floor(p * (n + 1) + 1e-9) - 1
-        if above >= n:
-            return 0.0
+        above = min(n, math.floor(p * (n + 1) + 1e-9)) - 1
         if above >= 0:
             return float(self.scores[n - 1 - above])
         ratio = p * (n + 1) / self._tail
@@ -92,7 +112,7 @@ def _fit_tail(excess: NDArray[np.float64]) -> tuple[float, float]:
         moment = float((weights * excess).mean())
         if mean > 2 * moment > 0:
             shape = max(shape, min(0.9, 2 - mean / (mean - 2 * moment)))
-    return max(MIN_SCALE, mean * (1 - shape) if m >= MIN_SHAPE_FIT else mean), shape
+    return mean * (1 - shape) if m >= MIN_SHAPE_FIT else mean, shape
 
 
 class Calibrations:
@@ -102,18 +122,26 @@ class Calibrations:
     whole, at the start or after a gap, is judged by normal windows as short as it.
     """
 
-    def __init__(self, scores: NDArray[np.floating]) -> None:
+    def __init__(
+        self,
+        scores: NDArray[np.floating],
+        floor: float = COSINE_FLOOR,
+        *,
+        most: float | None = None,
+    ) -> None:
         """Learn from scores of shape ``(windows, units)``.
 
         Column ``j`` holds scores of the first ``j + 1`` units of normal windows,
         NaN where a window has fewer or was not asked. A length with less than two
-        scores is judged as the one below it.
+        scores is judged as the one below it. `floor` and `most` are those of
+        `Calibration`.
         """
         self._of: list[Calibration] = []
         for column in scores.T:
             known = column[np.isfinite(column)]
             if len(known) >= 2:
-                self._of.append(Calibration().fit(known))
+                made = Calibration(floor, most=most)
+                self._of.append(made.fit(known))
             elif self._of:
                 self._of.append(self._of[-1])
             else:

@@ -46,7 +46,8 @@ class Explanation:
     nearest_id: str
     """The bank's entry that is nearest, such as ``bank-0173``"""
     nearest_distance: float
-    """Cosine distance to it, 0 to 2"""
+    """Distance to it as the detector that judged measures it: with nearest
+    neighbours the cosine distance, 0 to 2"""
     bands: tuple[BandDelta, ...]
     """The bands that differ most, the largest difference first"""
 

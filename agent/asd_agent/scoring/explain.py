@@ -10,20 +10,21 @@ GROUPS = 24
 
 
 class BandGroups:
-    """Gathers the bands of a front end into at most 24, narrow at low frequency."""
+    """Gathers the bands of a front end into fewer, narrow at low frequency."""
 
     def __init__(
         self,
         edges_hz: NDArray[np.float32],
         mean_db: tuple[float, ...],
         std_db: tuple[float, ...],
+        groups: int = GROUPS,
     ) -> None:
-        """Plan the groups of bands with edges of shape ``(bands, 2)``."""
+        """Plan at most `groups` groups of bands with edges of shape ``(bands, 2)``."""
         centre = edges_hz.mean(axis=1)
         # Linear to 500 Hz and logarithmic above, as hearing is.
         warped = np.log1p(centre / 500)
         group = (
-            (warped - warped[0]) / (warped[-1] - warped[0]) * (GROUPS - 1e-3)
+            (warped - warped[0]) / (warped[-1] - warped[0]) * (groups - 1e-3)
         ).astype(int)
         self._first = np.flatnonzero(np.diff(group, prepend=-1))
         last = np.append(self._first[1:], len(centre)) - 1
@@ -51,6 +52,23 @@ class BandGroups:
         level = mean * self._std + self._mean
         sums: NDArray[np.float32] = np.add.reduceat(level, self._first)
         return sums / self._count
+
+    def statistics(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Mean and deviation of each group's level over the frames of a unit.
+
+        Parameters
+        ----------
+        values : array, shape ``(bands, frames)``
+            Normalised decibel, as the front end gives them.
+
+        Returns
+        -------
+        array, shape ``(2 * groups,)``
+            Decibel: the means of all groups, then their standard deviations.
+        """
+        level = values * self._std[:, None] + self._mean[:, None]
+        groups = np.add.reduceat(level, self._first) / self._count[:, None]
+        return np.concatenate([groups.mean(axis=1), groups.std(axis=1)])
 
     def spectrum(self, levels: NDArray[np.float32]) -> Spectrum:
         """Give levels of shape ``(groups,)``, decibel, with the edges of the groups."""

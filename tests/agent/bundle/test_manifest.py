@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 
 from asd_agent.bundle.manifest import MAX_MANIFEST_BYTES, parse
 from asd_agent.errors import BundleError
-from support.bundles import GOLDEN, MODEL, forge
+from asd_agent.scoring.detector import DetectorSpec, MahalanobisSpec
+from support.bundles import DETECTORS, GOLDEN, MODEL, forge
+from support.sounds import opened
 
 Json = dict[str, Any]
 
@@ -27,6 +29,28 @@ def text(tmp_path_factory: pytest.TempPathFactory) -> str:
 def test_it_survives_being_written(text: str) -> None:
     manifest = parse(text.encode())
     assert parse(manifest.model_dump_json().encode()) == manifest
+
+
+@pytest.mark.parametrize("detector", DETECTORS, ids=str)
+@pytest.mark.parametrize("combine", ["min_p", "fisher"])
+def test_every_detector_and_combination_survives(
+    tmp_path: Path, detector: DetectorSpec, combine: str
+) -> None:
+    folder = forge(tmp_path / "b", detector=detector, statistics=True, combine=combine)
+    manifest = parse((folder / "manifest.json").read_bytes())
+    assert manifest.combine == combine
+    assert [m.detector for m in manifest.members] == [detector, MahalanobisSpec()]
+    assert parse(manifest.model_dump_json().encode()) == manifest
+    assert [m.combine for m in opened(folder)] == [combine] * 2
+
+
+def test_what_older_manifests_do_not_say(text: str) -> None:
+    old = json.loads(text)
+    del old["combine"], old["golden"]["vector"]
+    for member in old["members"]:
+        member["detector"] = {"kind": "knn", "k": 1}
+        del member["pooling"]["unit_norm"]
+    assert parse(json.dumps(old).encode()) == parse(text.encode())
 
 
 def _member(change: Callable[[Json], object]) -> Callable[[Json], object]:
@@ -55,6 +79,9 @@ def _member(change: Callable[[Json], object]) -> Callable[[Json], object]:
             ),
             "files: ",
         ),
+        (lambda m: m.update(combine="mean"), "combine: "),
+        (_member(lambda m: m["detector"].update(kind="svm")), "detector: "),
+        (_member(lambda m: m["detector"].update(x=1)), "detector.knn.x: Extra"),
         (_member(lambda m: m.update(name="member-0")), "the same name"),
         (_member(lambda m: m["pooling"].update(units=7)), "the same windows"),
         (_member(lambda m: m["features"].update(unit_shift=2)), "the same windows"),

@@ -40,12 +40,16 @@ def test_a_member_embeds_units(folder: Path) -> None:
     assert len(member.model_sha256) == 64
 
 
-def test_without_a_network_the_mean_spectrum_stands_for_it(tmp_path: Path) -> None:
-    pooling = PoolingSpec(kind="both", units=2)
+def test_without_a_network_levels_of_bands_stand_for_it(tmp_path: Path) -> None:
+    pooling = PoolingSpec(kind="both", units=2, unit_norm=False)
     (member,) = opened(forge(tmp_path / "plain", pooling=pooling))
     unit = units(SMALL, noise(SMALL.unit_samples))[0]
-    np.testing.assert_array_equal(member.embed(unit), unit.mean(axis=1))
-    assert (member.size, member.pooled_size) == (128, 256)
+    vector = member.embed(unit)
+    groups = len(member.groups)
+    levels = member.groups.levels(unit)
+    np.testing.assert_allclose(vector[:groups], levels, atol=1e-4)
+    np.testing.assert_array_equal(vector, member.groups.statistics(unit))
+    assert (member.size, member.pooled_size) == (2 * groups, 4 * groups)
     assert (member.library, member.model_sha256) == ("numpy", "")
 
 
@@ -90,6 +94,21 @@ def test_every_member_is_tested(tmp_path: Path) -> None:
     folder = forge(tmp_path / "two", members=2)
     change_golden(folder, _add("features/member-1", 0.01))
     with pytest.raises(BundleError, match="features of member-1 differ"):
+        opened(folder)
+
+
+def test_other_vectors_without_a_network_are_refused(tmp_path: Path) -> None:
+    folder = forge(tmp_path / "plain")
+    change_golden(folder, _add("vector/member-0", 0.005))
+    assert len(opened(folder)) == 1
+    change_golden(folder, _add("vector/member-0", 0.01))
+    with pytest.raises(BundleError, match=r"vectors of member-0 differ by 0\.015"):
+        opened(folder)
+    change_golden(folder, _cut("vector/member-0"))
+    with pytest.raises(BundleError, match=r"vectors of member-0: "):
+        opened(folder)
+    change_golden(folder, lambda t: t.pop("vector/member-0"))
+    with pytest.raises(BundleError, match="no tensor 'vector/member-0'"):
         opened(folder)
 
 

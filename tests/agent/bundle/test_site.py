@@ -3,15 +3,20 @@
 import errno
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
 from asd_agent.bundle.member import Member
-from asd_agent.bundle.site import Site, is_learnt
+from asd_agent.bundle.site import Site, SiteMember, is_learnt
 from asd_agent.errors import SiteError
+from asd_agent.scoring.detector import KnnSpec, LofSpec
+from asd_agent.scoring.pooling import PoolingSpec
 from support.bundles import forge
 from support.sounds import NOW, learnt, noise, opened
 
@@ -40,6 +45,22 @@ def refusal(path: Path, members: list[Member]) -> str:
         Site.load(path, members)
     assert str(path) in str(caught.value)
     return str(caught.value)
+
+
+def test_the_order_of_axes_in_memory_does_not_matter(
+    tmp_path: Path, site: Site, members: list[Member]
+) -> None:
+    turned = {
+        name: SiteMember(np.asfortranarray(m.bank), np.asfortranarray(m.scores))
+        for name, m in site.members.items()
+    }
+    path = Site.path(tmp_path, "pump")
+    replace(site, bands=np.asfortranarray(site.bands), members=turned).save(path)
+    found = Site.load(path, members)
+    assert np.array_equal(found.bands, site.bands)
+    for name, member in site.members.items():
+        assert np.array_equal(found.members[name].bank, member.bank)
+        assert np.array_equal(found.members[name].scores, member.scores, equal_nan=True)
 
 
 def test_what_is_read_is_what_was_written(
@@ -106,9 +127,11 @@ def test_tensors_that_cannot_be(
     change: Callable[[Tensors], object],
     what: str,
 ) -> None:
+    with safe_open(path, framework="numpy") as file:
+        metadata = file.metadata()
     tensors = load_file(path)
     change(tensors)
-    save_file(tensors, path, metadata={"info": INFO})
+    save_file(tensors, path, metadata=metadata)
     assert what in refusal(path, members)
 
 
@@ -138,6 +161,41 @@ def test_what_was_learnt_with_another_model(
     assert "another model (forged-1)" in refusal(path, other)
     more = opened(forge(tmp_path / "more", members=2))
     assert "another model" in refusal(path, more)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"detector": LofSpec()},
+        {"detector": KnnSpec(k=2)},
+        {"pooling": PoolingSpec(kind="std", units=6)},
+        {"pooling": PoolingSpec(units=6, unit_norm=False)},
+    ],
+    ids=str,
+)
+def test_what_was_learnt_with_another_way_to_score(
+    path: Path, tmp_path: Path, change: dict[str, Any]
+) -> None:
+    other = opened(forge(tmp_path / "other", **change))
+    assert "another way to score (forged-1)" in refusal(path, other)
+
+
+def test_members_that_were_not_calibrated_together(tmp_path: Path) -> None:
+    members = opened(forge(tmp_path / "two", members=2))
+    path = tmp_path / "site"
+    site = learnt(members, noise(20_000))
+    one, other = site.members.values()
+    # Each knows two windows, but no two the same.
+    apart = [np.full_like(one.scores, np.nan) for _ in range(2)]
+    apart[0][:2] = one.scores[:2]
+    apart[1][1:3] = other.scores[1:3]
+    for first, second in ((one.scores, other.scores[:-1]), tuple(apart)):
+        wrong = {
+            "member-0": replace(one, scores=first),
+            "member-1": replace(other, scores=second),
+        }
+        replace(site, members=wrong).save(path)
+        assert "not calibrated with the same windows" in refusal(path, members)
 
 
 def test_a_folder_that_cannot_be_written(tmp_path: Path, site: Site) -> None:

@@ -130,3 +130,28 @@ def test_order_and_type_of_the_scores_do_not_matter() -> None:
     one = Calibration().fit(scores)
     other = Calibration().fit(scores[::-1].astype(np.float64))
     assert one.threshold(1e-3) == other.threshold(1e-3)
+
+
+def test_the_floor_is_that_of_the_detectors_own_scale() -> None:
+    for floor in (1e-4, 1e-3, 1.0):
+        calibration = Calibration(floor).fit(np.full(50, 7.0))
+        # Ten scores of the tail are its start: ten of 51, and Pareto of shape 1/10.
+        p_value = calibration.p_value(7 + 5 * floor)
+        assert p_value == pytest.approx(10 / 51 * 1.5**-10)
+        assert calibration.threshold(p_value) == pytest.approx(7 + 5 * floor)
+
+
+def test_scores_may_be_negative() -> None:
+    calibration = calibrated([-3.0, -2.0, -1.0])
+    assert calibration.threshold(0.5) == -2
+    assert calibration.p_value(-2) == 3 / 4
+    assert calibration.threshold(0.999_999_999_999) == -3
+
+
+def test_a_known_tail_is_exponential() -> None:
+    scores = np.random.default_rng(5).exponential(0.4, 200)
+    calibration = Calibration(0.4, most=0.4).fit(scores)
+    top = scores.max()
+    ratio = calibration.p_value(top + 1) / calibration.p_value(top + 2)
+    assert ratio == pytest.approx(np.exp(1 / 0.4), rel=1e-3)
+    assert calibration.p_value(calibration.threshold(1e-9)) == pytest.approx(1e-9)

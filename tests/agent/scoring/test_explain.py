@@ -60,3 +60,34 @@ def test_levels_are_in_decibel_whatever_the_normalisation() -> None:
         groups(scaled).levels(units(scaled, sound)[0]),
         atol=1e-4,
     )
+
+
+@pytest.mark.parametrize("spec", SPECS, ids=lambda spec: f"{spec.kind}-{spec.bands}")
+def test_statistics_are_those_of_each_groups_level_over_the_frames(
+    spec: FeatureSpec,
+) -> None:
+    rng = np.random.default_rng(3)
+    normed = spec.model_copy(
+        update={
+            "mean_db": tuple(rng.uniform(-80, -20, spec.bands)),
+            "std_db": tuple(rng.uniform(1, 9, spec.bands)),
+        }
+    )
+    values = rng.normal(size=spec.unit_shape).astype(np.float32)
+    level = (
+        values * np.array(normed.std_db)[:, None] + np.array(normed.mean_db)[:, None]
+    )
+    made = groups(normed)
+    spectrum = made.spectrum(np.zeros(len(made), np.float32))
+    edges = band_edges_hz(spec)
+    wanted = []
+    for low, high in zip(spectrum.lo_hz, spectrum.hi_hz, strict=True):
+        inside = (edges[:, 0] > low - 0.1) & (edges[:, 1] < high + 0.1)
+        wanted.append(level[inside].mean(axis=0))
+    found = made.statistics(values)
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(
+        found,
+        np.concatenate([np.mean(wanted, axis=1), np.std(wanted, axis=1)]),
+        atol=1e-3,
+    )

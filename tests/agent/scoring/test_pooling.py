@@ -101,3 +101,32 @@ def test_a_part_of_a_window_is_pooled_by_its_own_count() -> None:
 def test_an_embedding_of_zeros_is_no_division_by_zero() -> None:
     spec = PoolingSpec(kind="both", units=2)
     assert not pooled(spec, np.zeros((2, 3), np.float32)).any()
+
+
+LEVELS = arrays(
+    np.float32,
+    st.tuples(st.integers(6, 40), st.integers(1, 4)),
+    elements=st.floats(-400, 400, width=32),
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(levels=LEVELS)
+def test_levels_keep_their_length_and_never_drift(levels: np.ndarray) -> None:
+    spec = PoolingSpec(kind="both", units=6, unit_norm=False)
+    found = pooled(spec, levels)
+    assert found.tobytes() == pooled(spec, levels[-6:]).tobytes()
+    held = np.clip(levels[-6:].astype(np.float64), -256, 256)
+    size = levels.shape[1]
+    np.testing.assert_allclose(found[:size], held.mean(axis=0), atol=1e-4)
+    # Of a constant the root of what rounding leaves in the squares is left.
+    np.testing.assert_allclose(found[size:], held.std(axis=0), atol=2e-4, rtol=1e-4)
+
+
+def test_the_longest_window_of_levels_is_still_exact() -> None:
+    spec = PoolingSpec(kind="both", units=512, unit_norm=False)
+    rng = np.random.default_rng(4)
+    levels = rng.uniform(-256, 256, (1500, 3)).astype(np.float32)
+    levels[::2] = 256
+    levels[:512] = np.nextafter(np.float32(256), np.float32(0))
+    assert pooled(spec, levels).tobytes() == pooled(spec, levels[-512:]).tobytes()

@@ -1,5 +1,6 @@
 """Recordings in memory and the units drawn from them."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -50,6 +51,14 @@ def test_first_channel_at_the_rate_of_the_spec(tmp_path: Path) -> None:
     assert len(wave) == 8000
     spectrum = np.abs(np.fft.rfft(wave))
     assert np.argmax(spectrum) * 2 == 1000
+
+
+def test_the_channel_that_the_clip_names(tmp_path: Path) -> None:
+    both = np.random.default_rng(0).integers(-9000, 9000, (4000, 2)).astype(np.int16)
+    clip = replace(_clip(tmp_path, both), channel=1)
+    assert np.array_equal(read_wave(clip, SPEC), both[:, 1])
+    with pytest.raises(SoundError, match="channel 2 is not there: the file has 2"):
+        read_wave(replace(clip, channel=2), SPEC)
 
 
 def test_a_clip_shorter_than_a_unit_is_refused(tmp_path: Path) -> None:

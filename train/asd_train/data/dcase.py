@@ -1,116 +1,86 @@
-"""Names and folders of the DCASE Task 2 data sets, and of recordings like them."""
+"""Recordings of a folder: of DCASE Task 2 of any year, or in a layout like it."""
 
-import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 
 from asd_agent.errors import SoundError
+from asd_train.data.layouts import LAYOUTS, audio_files, detect
+from asd_train.data.names import Clip, parse
 
-_SINCE_2021 = re.compile(
-    r"section_(?P<section>\d{2})(?:_(?P<domain>source|target))?"
-    r"(?:_(?P<split>train|test))?(?:_(?P<label>normal|anomaly))?"
-    r"_(?P<number>\d{4,8})(?:_(?P<attributes>.*))?\.(?:wav|flac)"
-)
-_IN_2020 = re.compile(
-    r"(?:(?P<label>normal|anomaly)_)?id_(?P<section>\d{2})_(?P<number>\d{8})"
-    r"\.(?:wav|flac)"
-)
-_SPLITS = {
-    "train": "train",
-    "test": "test",
-    "source_test": "test",
-    "target_test": "test",
-}
-"""Folder of a clip to its split, where the name does not tell it"""
+__all__ = ["Clip", "parse", "read_clips", "read_folder"]
 
 
-@dataclass(frozen=True, slots=True)
-class Clip:
-    """One recording and what its name says."""
-
-    path: Path
-    machine: str
-    """Machine type: the folder above the split's"""
-    section: str
-    """Individual, such as ``00``"""
-    split: str
-    """`train` or `test`"""
-    domain: str
-    """`source` or `target`; empty where the data has none or hides it"""
-    label: str
-    """`normal` or `anomaly`; empty where it is hidden"""
-    attributes: str
-    """The rest of the name, as it stands: some are pairs, some are not"""
-
-
-def parse(path: Path) -> Clip:
-    """Read the name ``<machine>/<split>/<name>.wav``.
-
-    Raises
-    ------
-    SoundError
-        The name is neither of the form of 2020 nor of 2021 and later.
-    """
-    found = _SINCE_2021.fullmatch(path.name) or _IN_2020.fullmatch(path.name)
-    if not found:
-        raise SoundError(
-            f"{path}: the name is none of DCASE's. Expected "
-            "section_00_source_train_normal_0000_<attributes>.wav or "
-            "normal_id_00_00000000.wav"
-        )
-    parts = {key: value or "" for key, value in found.groupdict().items()}
-    folder = path.parent.name
-    split = parts.get("split") or _SPLITS.get(folder, "")
-    if not split:
-        raise SoundError(
-            f"{path}: neither its name nor its folder {folder!r} says train or test"
-        )
-    domain = parts.get("domain") or folder.removesuffix("_test")
-    return Clip(
-        path,
-        machine=path.parent.parent.name,
-        section=parts["section"],
-        split=split,
-        domain=domain if domain in ("source", "target") else "",
-        label=parts["label"],
-        attributes=parts.get("attributes", ""),
-    )
-
-
-def read_folder(
-    root: Path, split: str, machines: Iterable[str] = ()
+def read_clips(
+    root: Path,
+    machines: Iterable[str] = (),
+    *,
+    layout: str = "auto",
+    channel: int = 0,
 ) -> tuple[Clip, ...]:
-    """Find the clips of one split below a data set's root.
+    """Find all clips below a folder.
 
     Parameters
     ----------
     root : Path
-        Holds ``<machine>/<split>/*.wav`` or ``.flac``, at any depth.
-    split : str
-        `train` or `test`.
+        Holds recordings in one of the layouts; in DCASE's at any depth.
     machines : iterable of str
         Take these types alone; none given: all.
+    layout : str
+        `dcase`, `mimii`, `toyadmos`, `labels` (a table ``labels.csv``) or `classes`
+        (a folder a class); `auto`: found by what is there.
+    channel : int
+        Channel to read of recordings that have several, from 0.
 
     Returns
     -------
     tuple of Clip
-        Sorted by path; empty if there are none.
+        Sorted by path; empty if there are no recordings.
 
     Raises
     ------
     SoundError
-        The folder is not there, or a file in a split's folder has another name.
+        The folder is not there, is in none of the layouts, or holds a file that the
+        layout does not allow.
     """
-    if not root.is_dir():
-        raise SoundError(f"{root}: there is no such folder of recordings")
+    if layout != "auto" and layout not in LAYOUTS:
+        raise SoundError(
+            f"layout {layout!r} is none of auto, {', '.join(LAYOUTS)}: name one of them"
+        )
+    if channel < 0:
+        raise SoundError(f"channel {channel} must be 0 or more")
+    if root.name in ("", ".."):
+        root = root.resolve()
+    files = audio_files(root)
+    name = detect(root, files) if layout == "auto" else layout
+    if not name:
+        return ()
+    read = LAYOUTS[name]
     wanted = set(machines)
-    clips = []
-    for path in sorted(root.rglob("*")):
-        inside = path.suffix in (".wav", ".flac") and path.parent.name in _SPLITS
-        if not inside or (wanted and path.parent.parent.name not in wanted):
-            continue
-        clip = parse(path)
-        if clip.split == split:
-            clips.append(clip)
-    return tuple(clips)
+    return tuple(
+        clip
+        for clip in read(root, files, channel)
+        if not wanted or clip.machine in wanted
+    )
+
+
+def read_folder(
+    root: Path,
+    split: str,
+    machines: Iterable[str] = (),
+    *,
+    layout: str = "auto",
+    channel: int = 0,
+) -> tuple[Clip, ...]:
+    """Find the clips of one split, `train` or `test`, below a folder.
+
+    The rest is as in `read_clips`.
+
+    Raises
+    ------
+    SoundError
+        As `read_clips`, or there is no such split.
+    """
+    if split not in ("train", "test"):
+        raise SoundError(f"split {split!r} must be train or test")
+    clips = read_clips(root, machines, layout=layout, channel=channel)
+    return tuple(clip for clip in clips if clip.split == split)

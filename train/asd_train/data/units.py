@@ -18,18 +18,23 @@ Wave = NDArray[np.int16]
 
 
 def read_wave(clip: Clip, spec: FeatureSpec) -> Wave:
-    """Read the first channel at the rate of `spec`, 16 bits a sample.
+    """Read the clip's channel at the rate of `spec`, 16 bits a sample.
 
     Raises
     ------
     SoundError
-        The file cannot be read, or is shorter than one unit.
+        The file cannot be read, has no such channel, or is shorter than one unit.
     """
     try:
         sound, rate_hz = soundfile.read(clip.path, dtype="float32", always_2d=True)
     except soundfile.LibsndfileError as error:
         raise SoundError(f"{clip.path}: not a readable recording: {error}") from error
-    samples = sound[:, 0]
+    if not 0 <= clip.channel < sound.shape[1]:
+        raise SoundError(
+            f"{clip.path}: channel {clip.channel} is not there: the file has "
+            f"{sound.shape[1]}, counted from 0. Ask for another --channel"
+        )
+    samples = sound[:, clip.channel]
     if rate_hz != spec.rate_hz:
         samples = soxr.resample(samples, rate_hz, spec.rate_hz)
     if len(samples) < spec.unit_samples:
@@ -94,7 +99,9 @@ class UnitSampler:
             samples = self._cut(label, rng)
             if rng.uniform() < self.augment.mixup:
                 others[i] = rng.integers(len(self._clips))
-                samples, shares[i] = mixed(samples, self._cut(others[i], rng), rng)
+                samples, shares[i] = mixed(
+                    samples, self._cut(others[i], rng), rng, self.augment.mixup_level
+                )
             samples = with_background(self.augment, samples, rng)
             samples = gained(self.augment, samples, rng)
             self._stream.reset(0)

@@ -2,14 +2,16 @@
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+import torch
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor, nn
 
 from asd_agent.errors import ConfigError
-from asd_train.models.tables import TABLES, Row, Table
+from asd_train.models.layers import Bottleneck, Builder, Centre, TimeMean
+from asd_train.models.tables import TABLES, Row
 
 REDUCTION = 32
-"""Factor by which both tables shrink a unit in frequency and in time"""
+"""Factor by which all tables shrink a unit in frequency and in time"""
 
 
 class NetworkSpec(BaseModel):
@@ -17,118 +19,100 @@ class NetworkSpec(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    name: Literal["mobilenetv2", "mobilefacenet"]
+    name: Literal["mobilenetv2", "mobilefacenet", "two_branch"]
     activation: Literal["relu", "prelu"] = "relu"
     """`relu` is ReLU6 in MobileNetV2. PReLU is what MobileFaceNet was published
     with, but int8 runtimes have no kernel for it, so ReLU is the default"""
     embedding: int = Field(128, ge=1, le=65_536)
-    """Values in one embedding"""
+    """Values in one embedding; of `two_branch` each branch gives half"""
+    centred: bool = False
+    """`two_branch` alone: the spectrogram branch gets the unit without its mean
+    over time, which the spectrum branch keeps"""
 
-
-class Bottleneck(nn.Module):
-    """Inverted residual block (Sandler et al. 2018, table 1)."""
-
-    def __init__(self, builder: "_Builder", channels: int, row: Row, stride: int):
-        super().__init__()
-        inside, before = builder.channels * row.expand, builder.channels
-        layers = [] if row.expand == 1 else [builder.conv(inside, kernel=1)]
-        layers.append(builder.conv(inside, stride=stride, groups=inside))
-        layers.append(builder.conv(channels, kernel=1, active=False))
-        self.body = nn.Sequential(*layers)
-        self.residual = stride == 1 and before == channels
-
-    def forward(self, maps: Tensor) -> Tensor:
-        """Transform maps ``(B, C, F, T)``."""
-        out: Tensor = self.body(maps)
-        return maps + out if self.residual else out
-
-
-class _Builder:
-    """Appends layers, knowing the shape that the next one will see."""
-
-    def __init__(self, spec: NetworkSpec, table: Table, shape: tuple[int, int]):
-        self.spec, self.table = spec, table
-        self.channels, self.shape = 1, shape
-
-    def activation(self) -> nn.Module:
-        if self.spec.activation == "prelu":
-            return nn.PReLU(self.channels)
-        return nn.ReLU6(inplace=True) if self.table.bounded else nn.ReLU(inplace=True)
-
-    def conv(
-        self,
-        channels: int,
-        kernel: int | tuple[int, int] = 3,
-        stride: int = 1,
-        groups: int = 1,
-        active: bool = True,
-    ) -> nn.Sequential:
-        """Convolution, batch norm and, if `active`, the activation."""
-        whole = isinstance(kernel, tuple)
-        conv = nn.Conv2d(
-            self.channels,
-            channels,
-            kernel,
-            stride,
-            0 if whole or kernel == 1 else 1,
-            groups=groups,
-            bias=False,
-        )
-        self.channels = channels
-        high, wide = self.shape
-        self.shape = (1, 1) if whole else (-(-high // stride), -(-wide // stride))
-        layers: list[nn.Module] = [conv, nn.BatchNorm2d(channels)]
-        if active:
-            layers.append(self.activation())
-        return nn.Sequential(*layers)
-
-    def reduce(self, row: Row, unit_shape: tuple[int, int]) -> nn.Module:
-        """Reduce the whole map to 1x1."""
-        expected = (unit_shape[0] // REDUCTION, unit_shape[1] // REDUCTION)
-        if self.shape != expected:
-            raise AssertionError(f"map {self.shape} where {expected} was derived")
-        if row.operator == "global":
-            return self.conv(
-                self.channels, self.shape, groups=self.channels, active=False
+    @model_validator(mode="after")
+    def _fits_the_table(self) -> "NetworkSpec":
+        branches = TABLES[self.name].branches
+        if self.embedding % len(branches):
+            raise ValueError(
+                f"embedding {self.embedding} does not split evenly over the "
+                f"{len(branches)} branches of {self.name}"
             )
-        pool, self.shape = nn.AvgPool2d(self.shape), (1, 1)
+        rows = (row.operator for rows in branches.values() for row in rows)
+        if self.centred and "centre" not in rows:
+            raise ValueError(f"{self.name} cannot be centred: two_branch alone can")
+        return self
+
+
+class _Stages:
+    """Makes the stages of one branch, each knowing the map that it will see."""
+
+    def __init__(self, spec: NetworkSpec, unit_shape: tuple[int, int]):
+        self.spec, self.table = spec, TABLES[spec.name]
+        bounded = self.table.bounded
+        self.builder = Builder(spec.activation == "prelu", bounded, unit_shape)
+        self.last = (unit_shape[0] // REDUCTION, unit_shape[1] // REDUCTION)
+        """Map that is left to be reduced to 1x1"""
+
+    def stage(self, row: Row) -> nn.Module:
+        """Build one row of the table."""
+        build, channels = self.builder, row.channels or self.builder.channels
+        if row.operator in ("centre", "time_mean"):
+            return self._over_time(row)
+        if row.operator in ("mean", "global", "dense"):
+            return self._reduce(row, channels)
+        if row.operator == "linear":
+            return self._linear(
+                row.channels or self.spec.embedding // len(self.table.branches)
+            )
+        if row.operator == "conv":
+            return build.conv(channels, row.kernel, row.stride)
+        if row.operator == "depthwise":
+            return build.conv(channels, stride=row.stride, groups=build.channels)
+        strides = (row.stride,) + (1,) * (row.repeat - 1)
+        return nn.Sequential(
+            *(Bottleneck(build, channels, row.expand, stride) for stride in strides)
+        )
+
+    def _over_time(self, row: Row) -> nn.Module:
+        high, wide = self.builder.shape
+        if row.operator == "centre":
+            return Centre(wide) if self.spec.centred else nn.Identity()
+        self.builder.shape, self.last = (high, 1), (self.last[0], 1)
+        return TimeMean(wide)
+
+    def _reduce(self, row: Row, channels: int) -> nn.Module:
+        build = self.builder
+        if build.shape != self.last:
+            raise AssertionError(f"map {build.shape} where {self.last} was derived")
+        if row.operator == "global":
+            groups = build.channels
+            return build.conv(groups, whole=True, groups=groups, active=False)
+        if row.operator == "dense":
+            return build.conv(channels, whole=True)
+        pool, build.shape = nn.AvgPool2d(build.shape), (1, 1)
         return pool
 
-    def linear(self, channels: int) -> nn.Module:
-        """Project to the embedding."""
+    def _linear(self, channels: int) -> nn.Module:
         if self.table.normalise_last:
-            return self.conv(channels, kernel=1, active=False)
-        return nn.Conv2d(self.channels, channels, 1)
-
-    def stage(self, row: Row, unit_shape: tuple[int, int]) -> nn.Module:
-        """Build one row of the table."""
-        channels = row.channels or self.channels
-        if row.operator in ("mean", "global"):
-            return self.reduce(row, unit_shape)
-        if row.operator == "linear":
-            return self.linear(row.channels or self.spec.embedding)
-        if row.operator == "conv":
-            return self.conv(channels, row.kernel, row.stride)
-        if row.operator == "depthwise":
-            return self.conv(channels, stride=row.stride, groups=self.channels)
-        strides = (row.stride,) + (1,) * (row.repeat - 1)
-        return nn.Sequential(*(Bottleneck(self, channels, row, s) for s in strides))
+            return self.builder.conv(channels, kernel=1, active=False)
+        return nn.Conv2d(self.builder.channels, channels, 1)
 
 
 class Network(nn.Module):
-    """A network whose `stages` are the rows of its table."""
+    """A network whose branches have the rows of its table as stages."""
 
     def __init__(self, spec: NetworkSpec, unit_shape: tuple[int, int]):
         super().__init__()
-        table = TABLES[spec.name]
-        builder = _Builder(spec, table, unit_shape)
-        self.stages = nn.Sequential(
-            *(builder.stage(row, unit_shape) for row in table.rows)
-        )
+        self.branches = tuple(TABLES[spec.name].branches)
+        """Names of the branches, which are submodules of these names"""
+        for name, rows in TABLES[spec.name].branches.items():
+            stages = _Stages(spec, unit_shape)
+            self.add_module(name, nn.Sequential(*map(stages.stage, rows)))
 
     def forward(self, units: Tensor) -> Tensor:
         """Embed units ``(B, 1, bands, frames)`` as ``(B, embedding)``."""
-        out: Tensor = self.stages(units)
+        parts = [self.get_submodule(name)(units) for name in self.branches]
+        out: Tensor = parts[0] if len(parts) == 1 else torch.cat(parts, 1)
         return out.flatten(1)
 
 

@@ -1,108 +1,20 @@
 """Writes simulated machines as a folder of recordings named as DCASE does."""
 
+import csv
 import wave
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
 
 from asd_agent.errors import ConfigError
-from asd_train.data.simulator.kinds import KINDS
 from asd_train.data.simulator.machine import Machine
-from asd_train.data.simulator.motion import (
-    SOURCE_POINTS,
-    TARGET_POINTS,
-    OperatingPoint,
-)
+from asd_train.data.simulator.plan import Order, Take, takes
 from asd_train.data.simulator.signal import Signal
 
-TARGET_SHARE = 0.1
-"""Part of the training clips that are of the target domain"""
-LEAST_SEVERITY = 0.2
-"""Severity of the faintest fault in a test clip; the gravest has 1"""
-
-
-@dataclass(frozen=True, slots=True)
-class Order:
-    """What to simulate."""
-
-    machines: tuple[str, ...]
-    """Machine types"""
-    sections: int = 6
-    """Individuals of each type"""
-    clips_train: int = 100
-    """Normal clips to train on, of each individual"""
-    clips_test: int = 50
-    """Clips to test on, of each individual: half normal, half faulty"""
-    seconds: float = 10.0
-    """Length of a clip"""
-    rate_hz: int = 16_000
-    seed: int = 1
-
-    @property
-    def clips(self) -> int:
-        """Files in all."""
-        per_section = self.clips_train + self.clips_test
-        return len(self.machines) * self.sections * per_section
-
-    def check(self) -> None:
-        """See that every machine type is known.
-
-        Raises
-        ------
-        ConfigError
-            One is not.
-        """
-        for kind in self.machines:
-            if kind not in KINDS:
-                raise ConfigError(
-                    f"no machine type {kind!r}; the simulator has {', '.join(KINDS)}"
-                )
-
-
-@dataclass(frozen=True, slots=True)
-class _Clip:
-    split: str
-    domain: str
-    label: str
-    number: int
-    point: OperatingPoint
-    fault: str | None = None
-    severity: float = 0.0
-
-    def name(self, section: int) -> str:
-        parts = f"section_{section:02}_{self.domain}_{self.split}_{self.label}"
-        name = f"{parts}_{self.number:04}_{self.point.attributes}"
-        if self.fault:
-            name += f"_fault_{self.fault}_sev_{round(100 * self.severity)}"
-        return name + ".wav"
-
-
-def _domains(count: int, target: int) -> Iterator[tuple[str, int, OperatingPoint]]:
-    for domain, points, clips in (
-        ("source", SOURCE_POINTS, count - target),
-        ("target", TARGET_POINTS, target),
-    ):
-        for number in range(clips):
-            yield domain, number, points[number % len(points)]
-
-
-def _plan(order: Order, faults: tuple[str, ...]) -> Iterator[_Clip]:
-    target = round(order.clips_train * TARGET_SHARE)
-    for domain, number, point in _domains(order.clips_train, target):
-        yield _Clip("train", domain, "normal", number, point)
-    faulty = order.clips_test // 2
-    normal = order.clips_test - faulty
-    for domain, number, point in _domains(normal, normal // 2):
-        yield _Clip("test", domain, "normal", number, point)
-    for domain, number, point in _domains(faulty, faulty // 2):
-        fault = faults[number % len(faults)]
-        step = number // len(faults) % 5 / 4
-        severity = LEAST_SEVERITY + (1 - LEAST_SEVERITY) * step
-        yield _Clip("test", domain, "anomaly", number, point, fault, severity)
+__all__ = ["Order", "prepare_folder", "simulate", "write_section", "write_wave"]
 
 
 def write_wave(path: Path, samples: Signal, rate_hz: int) -> None:
@@ -118,7 +30,7 @@ def write_wave(path: Path, samples: Signal, rate_hz: int) -> None:
 def write_section(order: Order, root: Path, kind: str, section: int) -> int:
     """Write all clips of one individual; returns how many."""
     machine = Machine.draw(kind, order.seed * 1000 + section)
-    clips = list(_plan(order, machine.faults))
+    clips = takes(order, kind, section)
     for index, clip in enumerate(clips):
         sound = machine.render(
             order.seconds,
@@ -128,10 +40,23 @@ def write_section(order: Order, root: Path, kind: str, section: int) -> int:
             severity=clip.severity,
             seed=(order.seed * 1000 + section) * 100_000 + index,
         )
-        folder = root / kind / clip.split
+        folder = root / kind / clip.folder
         folder.mkdir(parents=True, exist_ok=True)
         write_wave(folder / clip.name(section), sound, order.rate_hz)
+    if order.layout == "2021":
+        _write_truth(root / kind / f"truth_section_{section:02}.csv", clips, section)
     return len(clips)
+
+
+def _write_truth(path: Path, clips: Iterable[Take], section: int) -> None:
+    """Write what the names of layout 2021 hide: the condition and the fault."""
+    with path.open("w", newline="") as file:
+        rows = csv.writer(file, lineterminator="\n")
+        rows.writerow(("file", "condition", "fault", "severity"))
+        for clip in clips:
+            name = f"{clip.folder}/{clip.name(section)}"
+            grade = f"{clip.severity:.2f}"
+            rows.writerow((name, clip.point.attributes, clip.fault or "", grade))
 
 
 def simulate(order: Order, root: Path, jobs: int = 1) -> Iterator[int]:
@@ -153,7 +78,7 @@ def simulate(order: Order, root: Path, jobs: int = 1) -> Iterator[int]:
     Raises
     ------
     ConfigError
-        A machine type is unknown.
+        A machine type is unknown, or the counts do not suit the layout.
     """
     order.check()
     sections = [(k, s) for k in order.machines for s in range(order.sections)]

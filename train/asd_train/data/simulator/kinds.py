@@ -1,108 +1,19 @@
 """What each machine type is built of, drawn at random for one individual."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Protocol
 
 import numpy as np
 
+from asd_train.data.simulator.draw import Build, Draw
 from asd_train.data.simulator.fluid import Cavitation, Flow, Leak, Strokes
-from asd_train.data.simulator.motion import Motion
-from asd_train.data.simulator.rotating import (
-    Bearing,
-    Gear,
-    Motor,
-    Rattle,
-    Rub,
-    Shaft,
-)
-from asd_train.data.simulator.signal import Signal
+from asd_train.data.simulator.rotating import Gear, Shaft
 from asd_train.data.simulator.slide import Carriage
+from asd_train.data.simulator.toy import Knock, Rolling, Track
 
 
-class Part(Protocol):
-    """One source of sound within a machine."""
-
-    def sound(self, motion: Motion) -> Signal:
-        """Sound of this part alone, one value a sample."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Build:
-    """The parts of one individual."""
-
-    turns_hz: float
-    """Turns or cycles a second at nominal speed"""
-    structure: tuple[Part, ...]
-    """Heard through the casing"""
-    air: tuple[Part, ...]
-    """Heard directly"""
-
-
-class _Draw:
-    """Draws the numbers of one individual."""
-
-    def __init__(self, rng: np.random.Generator):
-        self.rng = rng
-
-    def real(self, low: float, high: float) -> float:
-        return float(self.rng.uniform(low, high))
-
-    def log(self, low: float, high: float) -> float:
-        return float(np.exp(self.rng.uniform(np.log(low), np.log(high))))
-
-    def whole(self, low: int, high: int) -> int:
-        return int(self.rng.integers(low, high + 1))
-
-    def one(self, values: Sequence[float]) -> float:
-        return float(values[int(self.rng.integers(len(values)))])
-
-    def falling(self, count: int, first: float, spread: float) -> tuple[float, ...]:
-        """Amplitudes of harmonics, each with its own luck."""
-        luck = self.rng.lognormal(0, spread, count)
-        return tuple(float(v) for v in first * luck / np.arange(1, count + 1))
-
-    def rings(self, count: int, low_hz: float, high_hz: float) -> tuple[float, ...]:
-        return tuple(sorted(self.log(low_hz, high_hz) for _ in range(count)))
-
-    def decays(self, count: int, low_s: float, high_s: float) -> tuple[float, ...]:
-        return tuple(self.log(low_s, high_s) for _ in range(count))
-
-    def bearing(self, ratio: float) -> Bearing:
-        return Bearing(
-            ratio,
-            balls=self.whole(7, 12),
-            diameter_ratio=self.real(0.16, 0.28),
-            contact_rad=self.real(0.0, 0.4),
-            ring_hz=self.rings(3, 1800, 6500),
-            ring_s=self.decays(3, 0.001, 0.004),
-            roughness=self.log(0.02, 0.08),
-        )
-
-    def motor(self) -> Motor:
-        inverter = self.rng.uniform() < 0.4
-        return Motor(
-            mains_hz=self.one((50.0, 60.0)),
-            hum=self.falling(5, self.log(0.1, 0.4), 0.6),
-            slots=self.whole(18, 44),
-            slot_level=self.log(0.02, 0.15),
-            whistle_hz=self.one((2000.0, 3000.0, 4000.0, 6000.0)),
-            whistle_level=self.log(0.02, 0.1) if inverter else 0.0,
-        )
-
-    def rattle(self, ratio: float, level: float = 0.9) -> Rattle:
-        return Rattle(
-            ratio, self.rings(2, 700, 3500), self.decays(2, 0.004, 0.015), level
-        )
-
-    def rub(self, level: float) -> Rub:
-        low_hz = self.log(800, 2000)
-        return Rub(1.0, low_hz, self.real(2.0, 3.5) * low_hz, level)
-
-
-def _fan(d: _Draw) -> Build:
+def _fan(d: Draw) -> Build:
     low_hz = d.log(60, 250)
     flow = Flow(
         ratio=1.0,
@@ -118,7 +29,7 @@ def _fan(d: _Draw) -> Build:
     return Build(d.real(18, 48), structure, (flow, d.rub(1.5)))
 
 
-def _pump(d: _Draw) -> Build:
+def _pump(d: Draw) -> Build:
     flow = Flow(
         ratio=1.0,
         blades=d.whole(4, 8),
@@ -135,7 +46,7 @@ def _pump(d: _Draw) -> Build:
     return Build(d.real(24, 49), structure, (leak, d.rub(0.6)))
 
 
-def _gearbox(d: _Draw) -> Build:
+def _gearbox(d: Draw) -> Build:
     teeth, driven = d.whole(15, 31), d.whole(32, 79)
     gear = Gear(
         ratio=1.0,
@@ -157,7 +68,7 @@ def _gearbox(d: _Draw) -> Build:
     return Build(d.real(16, 32), structure, (d.rub(0.4),))
 
 
-def _valve(d: _Draw) -> Build:
+def _valve(d: Draw) -> Build:
     strokes = Strokes(
         open_part=d.real(0.3, 0.6),
         ring_hz=d.rings(4, 700, 6000),
@@ -173,7 +84,7 @@ def _valve(d: _Draw) -> Build:
     return Build(d.real(0.8, 2.5), (strokes, d.rattle(12.0, level=0.1)), (supply, leak))
 
 
-def _slider(d: _Draw) -> Build:
+def _slider(d: Draw) -> Build:
     carriage = Carriage(
         dwell=d.real(0.05, 0.3),
         drive_hz=d.log(120, 700),
@@ -189,11 +100,59 @@ def _slider(d: _Draw) -> Build:
     return Build(d.real(0.25, 0.8), (carriage, d.motor()), ())
 
 
+def _toy_car(d: Draw) -> Build:
+    pinion, crown = d.whole(8, 12), d.whole(30, 46)
+    axle = pinion / crown
+    gear = Gear(
+        ratio=1.0,
+        teeth=pinion,
+        driven_teeth=crown,
+        amplitudes=d.falling(5, d.log(0.3, 0.8), 0.5),
+        wear=(d.real(0.05, 0.2), d.real(0.05, 0.2)),
+    )
+    shaft = Shaft(1.0, d.falling(6, d.log(0.1, 0.3), 0.5))
+    wheels = Shaft(axle, d.falling(6, d.log(0.05, 0.2), 0.5))
+    tooth = Knock("chipped", axle, d.rings(3, 900, 5000), d.decays(3, 0.001, 0.006), 2)
+    low_hz = d.log(200, 600)
+    belt = Rolling(axle, low_hz, d.log(1500, 4500), d.log(0.4, 1.0), d.real(0.1, 0.3))
+    structure = (gear, shaft, wheels, d.brushes(), tooth)
+    return Build(d.real(90, 170), structure, (belt,), unsteady=0.008)
+
+
+def _toy_train(d: Draw) -> Build:
+    pinion, crown = d.whole(8, 12), d.whole(24, 40)
+    axle = pinion / crown
+    # A wheel is about 30 mm around, a rail 110 to 220 mm long.
+    step = axle * 30 / d.real(110, 220)
+    gear = Gear(
+        ratio=1.0,
+        teeth=pinion,
+        driven_teeth=crown,
+        amplitudes=d.falling(4, d.log(0.1, 0.4), 0.5),
+        wear=(d.real(0.05, 0.2), d.real(0.05, 0.2)),
+    )
+    shaft = Shaft(1.0, d.falling(5, d.log(0.05, 0.2), 0.5))
+    track = Track(
+        ratio=step,
+        axles=(0.0, d.real(0.2, 0.4), d.real(0.7, 0.9), d.real(1.1, 1.4)),
+        joints=tuple(d.log(0.5, 1.6) for _ in range(d.whole(8, 14))),
+        level=d.log(0.5, 1.2),
+        ring_hz=d.rings(4, 500, 5000),
+        ring_s=d.decays(4, 0.002, 0.012),
+        scrape_hz=(d.log(1200, 2500), d.log(4000, 7000)),
+    )
+    low_hz = d.log(300, 800)
+    rail = Rolling(axle, low_hz, d.log(2000, 6000), d.log(0.4, 0.9), d.real(0.1, 0.3))
+    flat = Knock("flat", axle, track.ring_hz, track.ring_s, 2.0)
+    structure = (gear, shaft, d.brushes(), track, flat)
+    return Build(d.real(30, 60), structure, (rail,), unsteady=0.012)
+
+
 @dataclass(frozen=True, slots=True)
 class Kind:
     """A machine type."""
 
-    build: Callable[[_Draw], Build]
+    build: Callable[[Draw], Build]
     faults: tuple[str, ...]
     """Faults that it can have"""
 
@@ -208,6 +167,13 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
         "gearbox": Kind(_gearbox, ("imbalance", "bearing", "rubbing", "looseness")),
         "valve": Kind(_valve, ("leak", "rubbing", "looseness", "clogging")),
         "slider": Kind(_slider, ("bearing", "rubbing", "looseness")),
+        "ToyCar": Kind(
+            _toy_car, ("bent", "worn", "chipped", "overvoltage", "undervoltage")
+        ),
+        "ToyTrain": Kind(
+            _toy_train,
+            ("flat", "obstacle", "looseness", "overvoltage", "undervoltage"),
+        ),
     }
 )
 """Every machine type by name"""
@@ -215,4 +181,4 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
 
 def build(kind: str, rng: np.random.Generator) -> Build:
     """Draw the parts of one individual of a type."""
-    return KINDS[kind].build(_Draw(rng))
+    return KINDS[kind].build(Draw(rng))

@@ -6,7 +6,8 @@ from zlib import crc32
 import numpy as np
 
 from asd_agent.errors import ConfigError
-from asd_train.data.simulator.kinds import KINDS, Build, build
+from asd_train.data.simulator.draw import Build
+from asd_train.data.simulator.kinds import KINDS, build
 from asd_train.data.simulator.motion import (
     Motion,
     OperatingPoint,
@@ -43,7 +44,7 @@ class Machine:
         Parameters
         ----------
         kind : str
-            One of `KINDS`: fan, pump, gearbox, valve, slider.
+            One of `KINDS`, such as fan or ToyCar.
         seed : int
             Geometry, resonances, room and microphone follow from it.
 
@@ -137,6 +138,7 @@ class Machine:
             fault=fault,
             grade=grade,
             rng=rng,
+            unsteady=self.build.unsteady,
         )
         return np.clip(self._heard(motion)[lead : lead + samples], -1, 1)
 
@@ -152,7 +154,8 @@ class Machine:
         outer = sum((part.sound(next(alone)) for part in self.build.air), zero)
         spectrum = np.fft.rfft(inner) * self.casing.response(hz) + np.fft.rfft(outer)
         spectrum *= np.fft.rfft(self.room.response(motion.rate_hz), motion.samples)
-        spectrum = self.gain * spectrum + self.noise * np.fft.rfft(noise)
+        spectrum = self.gain * spectrum
+        spectrum += self.noise * motion.point.noise * np.fft.rfft(noise)
         spectrum *= self.microphone.response(hz)
         hiss = motion.rng.standard_normal(motion.samples, dtype=np.float32)
         heard = np.fft.irfft(spectrum, motion.samples)

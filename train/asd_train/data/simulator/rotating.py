@@ -18,7 +18,7 @@ from asd_train.data.simulator.signal import (
 
 @dataclass(frozen=True, slots=True)
 class Shaft:
-    """Harmonics of the turning speed; grows with imbalance and looseness."""
+    """Harmonics of the turning speed; grow with imbalance, looseness, a bend."""
 
     ratio: float
     """Turns of this shaft for one of the drive"""
@@ -35,6 +35,11 @@ class Shaft:
                 (20.0, 14.0, 9.0, 6.0, 3.0, 2.0)[: len(levels)]
             ):
                 levels[index] = levels[index] * (1 + growth * heavy)
+        bent = motion.severity("bent")
+        if bent is not None:
+            # Twice a turn: a bent shaft is stiff in one direction.
+            for index, growth in enumerate((4.0, 8.0, 3.0, 2.0)[: len(levels)]):
+                levels[index] = levels[index] * (1 + growth * bent)
         total = harmonics(turns, levels)
         loose = motion.severity("looseness")
         if loose is not None:
@@ -66,11 +71,15 @@ class Gear:
         load = 0.4 + motion.point.load
         uneven = 1 + self.wear[0] * harmonics(turns, (1.0, 0.6, 0.3))
         uneven += self.wear[1] * harmonics(driven, (1.0, 0.5))
-        for fault, growth in (("imbalance", 0.8), ("looseness", 0.5)):
+        for fault, growth in (("imbalance", 0.8), ("looseness", 0.5), ("bent", 0.8)):
             grade = motion.severity(fault)
             if grade is not None:
                 uneven += growth * grade * harmonics(turns, (1.0,))
-        scuffed = motion.severity("rubbing")
+        scuffed, worn = motion.severity("rubbing"), motion.severity("worn")
+        if worn is not None:
+            # Teeth that melted or wore unevenly: each tooth has a level of its own.
+            uneven += 2.5 * worn * harmonics(driven, (0.3, 0.8, 1.0, 0.6, 0.4))
+            scuffed = worn
         levels: list[float | Signal] = list(self.amplitudes)
         if scuffed is not None:
             for number in range(1, len(levels)):

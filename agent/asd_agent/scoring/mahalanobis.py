@@ -1,0 +1,104 @@
+"""Mahalanobis distance with a covariance that is shrunk as far as data is scarce."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from asd_agent.scoring.vectors import checked
+
+FLOOR_OF_SPREAD = 1e-3
+"""Smallest deviation of a column, as a share of the columns' common one"""
+FLOOR_OF_SIZE = 1e-4
+"""The same, as a share of the values themselves (of levels of 60 dB 0.006 dB), for
+sound that repeats exactly"""
+MIN_SHRINKAGE = 1e-6
+"""A covariance of rows in two places only has a shrinkage of 0 and no inverse"""
+MIN_ROWS = 3
+"""Of fewer rows no column can be said to go along with another"""
+
+Array = NDArray[np.float32]
+Wide = NDArray[np.float64]
+
+
+class Mahalanobis:
+    """Distance from the mean of the normal vectors, in their own scatter.
+
+    Columns are standardised first, so that the shrinkage towards columns that are
+    alike and independent (Ledoit, Wolf, "A well-conditioned estimator for
+    large-dimensional covariance matrices", J. Multivariate Analysis 88, 2004)
+    does not depend on their units. Windows that overlap are less than a sample of
+    as many: the shrinkage is that of `independent` windows.
+    """
+
+    def __init__(self) -> None:
+        self._rows: Array = np.zeros((0, 0), np.float32)
+        self._mean: Wide = np.zeros(0)
+        self._whiten: Wide = np.zeros((0, 0))
+
+    def fit(self, vectors: Array, independent: int | None = None) -> "Mahalanobis":
+        """Learn mean and covariance of normal vectors, shape ``(n, size)``, n >= 1.
+
+        Parameters
+        ----------
+        vectors : array, shape ``(n, size)``
+        independent
+            Windows among them that do not overlap; None: all.
+        """
+        self._rows = checked(vectors)
+        wide = self._rows.astype(np.float64)
+        self._mean = wide.mean(axis=0)
+        size = float(np.sqrt((wide * wide).mean()))
+        wide -= self._mean
+        deviation = _floored(np.sqrt((wide * wide).mean(axis=0)), size)
+        wide /= deviation
+        covariance = _shrunk(wide, min(independent or len(wide), len(wide)))
+        # The lower factor's inverse turns a difference into independent parts.
+        factor = np.linalg.inv(np.linalg.cholesky(covariance))
+        self._whiten = factor / deviation
+        return self
+
+    def score(self, vector: Array) -> float:
+        """Score one vector, shape ``(size,)``: its distance in deviations."""
+        return float(np.linalg.norm(self._whiten @ (vector - self._mean)))
+
+    def nearest(self, vector: Array) -> tuple[int, float]:
+        """Row of the nearest normal vector, and the distance to it in deviations."""
+        apart = self._rows.astype(np.float64) - vector
+        distances = np.linalg.norm(apart @ self._whiten.T, axis=1)
+        row = int(distances.argmin())
+        return row, float(distances[row])
+
+
+def _floored(deviation: Wide, size: float) -> Wide:
+    """Deviations of columns, none so small that it makes rounding a difference."""
+    common = float(np.sqrt((deviation * deviation).mean()))
+    floor = max(FLOOR_OF_SPREAD * common, FLOOR_OF_SIZE * size)
+    found: Wide = np.maximum(deviation, floor or 1.0)
+    return found
+
+
+def _shrunk(rows: Wide, independent: int) -> Wide:
+    """Shrunk covariance of rows without their mean, shape ``(n, size)``."""
+    n, size = rows.shape
+    covariance: Wide = rows.T @ rows / n
+    level = float(np.trace(covariance)) / size
+    if n < MIN_ROWS or level == 0:
+        return np.eye(size)
+    shrinkage = max(_shrinkage(rows, covariance, level, independent), MIN_SHRINKAGE)
+    target: Wide = level * np.eye(size)
+    return (1 - shrinkage) * covariance + shrinkage * target
+
+
+def _shrinkage(rows: Wide, covariance: Wide, level: float, independent: int) -> float:
+    """Share of what the covariance owes to chance: Ledoit and Wolf, section 3.
+
+    The mean square error of the covariance, over its distance from one that is
+    the same for all columns. Chance falls with the number of independent rows.
+    """
+    squared = float((covariance * covariance).sum())
+    lengths: Wide = np.einsum("ij,ij->i", rows, rows)
+    chance = (float((lengths * lengths).mean()) - squared) / independent
+    apart = squared - len(covariance) * level**2
+    if apart <= 0 or chance <= 0:
+        # All columns alike already; or rows that show no scatter of their own.
+        return 1.0 if apart <= 0 else 0.0
+    return min(1.0, chance / apart)

@@ -1,0 +1,1 @@
+"""Scores clips as the device does and counts what the DCASE challenge counts."""

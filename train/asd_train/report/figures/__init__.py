@@ -1,0 +1,1 @@
+"""Figures as SVG text: pure functions of arrays, colours left to the page."""
