@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from asd_agent.scoring.kmeans import k_means
-from asd_agent.scoring.vectors import TINY, checked, norms
+from asd_agent.scoring.vectors import TINY, checked, norms, product
 
 MIN_RADIUS = 1e-4
 """Smallest distance to its neighbours that a row is taken to have: int8 rounding
@@ -53,7 +53,7 @@ class KnnBank:
 
     def score(self, vector: Array) -> float:
         """Score one vector, shape ``(size,)``: 0 (as normal) to 2; 0 up by density."""
-        similarity = np.matmul(self._rows, _direction(vector), out=self._similarity)
+        similarity = product(self._rows, _direction(vector), self._similarity)
         k = min(self._k, len(similarity))
         if self._radius is not None:
             ratio = (1 - similarity) / self._radius
@@ -67,7 +67,7 @@ class KnnBank:
 
     def nearest(self, vector: Array) -> tuple[int, float]:
         """Row of the nearest normal vector as given, and its cosine distance."""
-        similarity = self._unit @ _direction(vector)
+        similarity = product(self._unit, _direction(vector))
         row = int(similarity.argmax())
         return row, max(1.0 - float(similarity[row]), 0.0)
 
@@ -84,7 +84,7 @@ def _radii(rows: Array, count: int) -> Array:
         return np.ones(1, np.float32)
     found = np.zeros(n, np.float32)
     for start in range(0, n, BLOCK):
-        similarity = rows[start : start + BLOCK] @ rows.T
+        similarity = product(rows[start : start + BLOCK], rows.T)
         own = np.arange(len(similarity))
         similarity[own, start + own] = -np.inf
         nearest = np.partition(similarity, n - count, axis=1)[:, n - count :]

@@ -3,6 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from asd_agent.scoring.vectors import product
+
 ROUNDS = 100
 """Most rounds; usually far fewer change anything"""
 SEED = 0
@@ -59,7 +61,7 @@ def _squares(rows: Rows, row: Rows) -> NDArray[np.float64]:
 def _assign(rows: Rows, centroids: Rows) -> NDArray[np.intp]:
     """Place of the nearest centroid of each row, shape ``(n,)``."""
     half = 0.5 * np.einsum("ij,ij->i", centroids, centroids)
-    found: NDArray[np.intp] = np.argmax(rows @ centroids.T - half, axis=1)
+    found: NDArray[np.intp] = np.argmax(product(rows, centroids.T) - half, axis=1)
     return found
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from asd_agent.scoring.vectors import TINY, checked
+from asd_agent.scoring.vectors import TINY, checked, product
 
 EPSILON = 1e-10
 """Added to a mean reach, as scikit-learn does: rows that repeat have none"""
@@ -75,7 +75,8 @@ class Lof:
 
     def _others(self, start: int) -> tuple[Places, Wide]:
         """The `k` nearest other rows of a block of rows."""
-        similarity = self._shifted[start : start + BLOCK] @ self._shifted.T - self._half
+        block = self._shifted[start : start + BLOCK]
+        similarity = product(block, self._shifted.T) - self._half
         own = np.arange(len(similarity))
         similarity[own, start + own] = -np.inf
         count = min(self._k + SPARE, len(self._wide) - 1)
@@ -86,7 +87,7 @@ class Lof:
         wide = vector.astype(np.float64)
         wide = wide / max(float(np.linalg.norm(wide)), TINY)
         shifted = (wide - self._centre).astype(np.float32)
-        similarity = self._shifted @ shifted - self._half
+        similarity = product(self._shifted, shifted) - self._half
         count = min(k + SPARE, len(self._wide))
         return self._choose(wide[None], similarity[None], count, k)
 

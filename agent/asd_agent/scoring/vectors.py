@@ -18,3 +18,19 @@ def norms(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
     """Euclidean norm of each row, shape ``(n,)``, never zero."""
     found: NDArray[np.float32] = np.linalg.norm(vectors, axis=1)
     return np.maximum(found, np.float32(TINY))
+
+
+def product(
+    left: NDArray[np.float32],
+    right: NDArray[np.float32],
+    out: NDArray[np.float32] | None = None,
+) -> NDArray[np.float32]:
+    """``left @ right``, without a warning that means nothing.
+
+    OpenBLAS's AVX-512 kernels (0.3.31) read past the end of small arrays: the sums
+    are right, but what lies there may set the flag of an invalid operation. What is
+    not a number still shows in the sums.
+    """
+    with np.errstate(invalid="ignore"):
+        found: NDArray[np.float32] = np.matmul(left, right, out=out)
+    return found
