@@ -1,5 +1,7 @@
 """Mahalanobis distance with a covariance that is shrunk as far as data is scarce."""
 
+from collections.abc import Iterator
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -14,6 +16,8 @@ MIN_SHRINKAGE = 1e-6
 """A covariance of rows in two places only has a shrinkage of 0 and no inverse"""
 MIN_ROWS = 3
 """Of fewer rows no column can be said to go along with another"""
+BLOCK = 512
+"""Rows that are held in float64 at a time"""
 
 Array = NDArray[np.float32]
 Wide = NDArray[np.float64]
@@ -43,16 +47,17 @@ class Mahalanobis:
         independent
             Windows among them that do not overlap; None: all.
         """
-        self._rows = checked(vectors)
-        wide = self._rows.astype(np.float64)
-        self._mean = wide.mean(axis=0)
-        size = float(np.sqrt((wide * wide).mean()))
-        wide -= self._mean
-        deviation = _floored(np.sqrt((wide * wide).mean(axis=0)), size)
-        wide /= deviation
-        covariance = _shrunk(wide, min(independent or len(wide), len(wide)))
+        self._rows = rows = checked(vectors)
+        n, width = rows.shape
+        self._mean = rows.mean(axis=0, dtype=np.float64)
+        size = float(np.sqrt(np.einsum("ij,ij->", rows, rows, dtype=np.float64)))
+        deviation = np.sqrt(sum((b * b).sum(axis=0) for b in self._blocks()) / n)
+        deviation = _floored(deviation, size / np.sqrt(n * width))
+        covariance = sum(b.T @ b for b in self._blocks(deviation)) / n
+        fourth = sum(_fourth(b) for b in self._blocks(deviation)) / n
+        shrunk = _shrunk(covariance, fourth, n, min(independent or n, n))
         # The lower factor's inverse turns a difference into independent parts.
-        factor = np.linalg.inv(np.linalg.cholesky(covariance))
+        factor = np.linalg.inv(np.linalg.cholesky(shrunk))
         self._whiten = factor / deviation
         return self
 
@@ -62,10 +67,26 @@ class Mahalanobis:
 
     def nearest(self, vector: Array) -> tuple[int, float]:
         """Row of the nearest normal vector, and the distance to it in deviations."""
-        apart = self._rows.astype(np.float64) - vector
-        distances = np.linalg.norm(apart @ self._whiten.T, axis=1)
+        place = vector - self._mean
+        distances = np.concatenate(
+            [
+                np.linalg.norm((b - place) @ self._whiten.T, axis=1)
+                for b in self._blocks()
+            ]
+        )
         row = int(distances.argmin())
         return row, float(distances[row])
+
+    def _blocks(self, deviation: Wide | float = 1.0) -> Iterator[Wide]:
+        """Rows from their mean in float64: of a whole bank that would be 20 MB."""
+        for start in range(0, len(self._rows), BLOCK):
+            yield (self._rows[start : start + BLOCK] - self._mean) / deviation
+
+
+def _fourth(rows: Wide) -> float:
+    """Sum of the fourth powers of the lengths of rows."""
+    lengths: Wide = np.einsum("ij,ij->i", rows, rows)
+    return float((lengths * lengths).sum())
 
 
 def _floored(deviation: Wide, size: float) -> Wide:
@@ -76,27 +97,28 @@ def _floored(deviation: Wide, size: float) -> Wide:
     return found
 
 
-def _shrunk(rows: Wide, independent: int) -> Wide:
-    """Shrunk covariance of rows without their mean, shape ``(n, size)``."""
-    n, size = rows.shape
-    covariance: Wide = rows.T @ rows / n
+def _shrunk(covariance: Wide, fourth: float, n: int, independent: int) -> Wide:
+    """Covariance of `n` rows of mean `fourth`, shrunk: shape ``(size, size)``."""
+    size = len(covariance)
     level = float(np.trace(covariance)) / size
     if n < MIN_ROWS or level == 0:
         return np.eye(size)
-    shrinkage = max(_shrinkage(rows, covariance, level, independent), MIN_SHRINKAGE)
+    shrinkage = _shrinkage(covariance, fourth, level, independent)
     target: Wide = level * np.eye(size)
+    shrinkage = max(shrinkage, MIN_SHRINKAGE)
     return (1 - shrinkage) * covariance + shrinkage * target
 
 
-def _shrinkage(rows: Wide, covariance: Wide, level: float, independent: int) -> float:
+def _shrinkage(
+    covariance: Wide, fourth: float, level: float, independent: int
+) -> float:
     """Share of what the covariance owes to chance: Ledoit and Wolf, section 3.
 
     The mean square error of the covariance, over its distance from one that is
     the same for all columns. Chance falls with the number of independent rows.
     """
     squared = float((covariance * covariance).sum())
-    lengths: Wide = np.einsum("ij,ij->i", rows, rows)
-    chance = (float((lengths * lengths).mean()) - squared) / independent
+    chance = (fourth - squared) / independent
     apart = squared - len(covariance) * level**2
     if apart <= 0 or chance <= 0:
         # All columns alike already; or rows that show no scatter of their own.
