@@ -7,6 +7,7 @@ import onnx
 import onnxruntime
 import pytest
 import torch
+from onnx import numpy_helper
 from torch import nn
 
 from asd_agent.inference.embedder import EmbedderSpec
@@ -93,6 +94,17 @@ def test_int8_onnx_has_8_bit_weights_and_activations() -> None:
     kinds = {t.data_type for t in model.graph.initializer if len(t.dims) == 4}
     assert kinds == {onnx.TensorProto.INT8}
     assert any(n.op_type == "QuantizeLinear" for n in model.graph.node)
+
+
+def test_products_of_int8_onnx_fit_the_16_bit_sums_of_old_processors() -> None:
+    # x86 without VNNI adds two products of an activation and a weight in 16 bits.
+    model = onnx.load_from_string(tiny_files()["onnx-int8"])
+    weights = [
+        numpy_helper.to_array(t) for t in model.graph.initializer if len(t.dims) == 4
+    ]
+    most = max(int(np.abs(w.astype(int)).max()) for w in weights)
+    assert 32 < most <= 64
+    assert 2 * 255 * most < 2**15
 
 
 def test_float_file_counts_as_float() -> None:
