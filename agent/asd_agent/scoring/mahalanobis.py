@@ -48,13 +48,16 @@ class Mahalanobis:
             Windows among them that do not overlap; None: all.
         """
         self._rows = rows = checked(vectors)
-        n, width = rows.shape
+        n = len(rows)
         self._mean = rows.mean(axis=0, dtype=np.float64)
-        size = float(np.sqrt(np.einsum("ij,ij->", rows, rows, dtype=np.float64)))
-        deviation = np.sqrt(sum((b * b).sum(axis=0) for b in self._blocks()) / n)
-        deviation = _floored(deviation, size / np.sqrt(n * width))
-        covariance = sum(b.T @ b for b in self._blocks(deviation)) / n
-        fourth = sum(_fourth(b) for b in self._blocks(deviation)) / n
+        scatter: Wide = np.zeros((rows.shape[1],) * 2)
+        for block in self._blocks():
+            scatter += block.T @ block / n
+        variance = scatter.diagonal()
+        size = float(np.sqrt((self._mean**2 + variance).mean()))
+        deviation = _floored(np.sqrt(variance), size)
+        covariance = scatter / np.outer(deviation, deviation)
+        fourth = sum(_fourth(b / deviation) for b in self._blocks()) / n
         shrunk = _shrunk(covariance, fourth, n, min(independent or n, n))
         # The lower factor's inverse turns a difference into independent parts.
         factor = np.linalg.inv(np.linalg.cholesky(shrunk))
@@ -77,10 +80,10 @@ class Mahalanobis:
         row = int(distances.argmin())
         return row, float(distances[row])
 
-    def _blocks(self, deviation: Wide | float = 1.0) -> Iterator[Wide]:
+    def _blocks(self) -> Iterator[Wide]:
         """Rows from their mean in float64: of a whole bank that would be 20 MB."""
         for start in range(0, len(self._rows), BLOCK):
-            yield (self._rows[start : start + BLOCK] - self._mean) / deviation
+            yield self._rows[start : start + BLOCK] - self._mean
 
 
 def _fourth(rows: Wide) -> float:
@@ -98,14 +101,17 @@ def _floored(deviation: Wide, size: float) -> Wide:
 
 
 def _shrunk(covariance: Wide, fourth: float, n: int, independent: int) -> Wide:
-    """Covariance of `n` rows of mean `fourth`, shrunk: shape ``(size, size)``."""
+    """Covariance, shrunk, shape ``(size, size)``.
+
+    `fourth` is the mean fourth power of the lengths of its `n` rows.
+    """
     size = len(covariance)
     level = float(np.trace(covariance)) / size
     if n < MIN_ROWS or level == 0:
         return np.eye(size)
-    shrinkage = _shrinkage(covariance, fourth, level, independent)
+    owed = _shrinkage(covariance, fourth, level, independent)
+    shrinkage = max(owed, MIN_SHRINKAGE)
     target: Wide = level * np.eye(size)
-    shrinkage = max(shrinkage, MIN_SHRINKAGE)
     return (1 - shrinkage) * covariance + shrinkage * target
 
 

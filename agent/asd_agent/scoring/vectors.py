@@ -27,9 +27,9 @@ def product(
 ) -> NDArray[np.float32]:
     """``left @ right``, without a warning that means nothing.
 
-    OpenBLAS's AVX-512 kernels (0.3.31) read past the end of small arrays: the sums
-    are right, but what lies there may set the flag of an invalid operation. What is
-    not a number still shows in the sums.
+    OpenBLAS's AVX-512 kernels (0.3.31) now and then set the flag of an invalid
+    operation for small arrays whose sums are right. What is not a number still shows
+    in the sums.
     """
     with np.errstate(invalid="ignore"):
         found: NDArray[np.float32] = np.matmul(left, right, out=out)
