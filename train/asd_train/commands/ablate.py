@@ -11,6 +11,7 @@ from asd_train.commands.common import (
     positive,
     stop_signal,
 )
+from asd_train.commands.recipe_flags import add_recipe, changed
 
 _EXAMPLE = """examples:
   asd-train ablate best --data DIR -o OUT --minutes 20
@@ -34,12 +35,7 @@ def add(commands: Commands) -> None:
     """Add the command."""
     text = "train and score a recipe with one thing changed at a time"
     parser = command(commands, "ablate", text, _EXAMPLE)
-    parser.add_argument(
-        "recipe", metavar="RECIPE", help="packaged recipe, or a file ending in .yaml"
-    )
-    parser.add_argument(
-        "--data", metavar="DIR", type=Path, required=True, help="folder of recordings"
-    )
+    add_recipe(parser)
     parser.add_argument(
         "-o", dest="out", metavar="OUT", type=Path, required=True, help="where to write"
     )
@@ -76,13 +72,7 @@ def _ablate(arguments: argparse.Namespace) -> int:
     from asd_train.recipe import load
 
     rows = chosen(tuple(arguments.rows.split(",")) if arguments.rows else ())
-    recipe = load(arguments.recipe)
-    if arguments.machines:
-        machines = tuple(arguments.machines.split(","))
-        recipe = recipe.model_copy(update={"machines": machines})
-    if arguments.seed is not None:
-        training = recipe.training.model_copy(update={"seed": arguments.seed})
-        recipe = recipe.model_copy(update={"training": training})
+    recipe = changed(load(arguments.recipe), arguments)
     with stop_signal() as stopped:
         order = Order(
             data=arguments.data,

@@ -12,6 +12,7 @@ from asd_train.commands.common import (
     positive,
     stop_signal,
 )
+from asd_train.commands.recipe_flags import add_recipe, changed
 from asd_train.commands.recordings import add_reading, given, reading
 
 if TYPE_CHECKING:
@@ -36,12 +37,7 @@ On several GPUs:
 def add(commands: Commands) -> None:
     """Add the command."""
     parser = command(commands, "fit", "train a network", _EXAMPLE)
-    parser.add_argument(
-        "recipe", metavar="RECIPE", help="packaged recipe, or a file ending in .yaml"
-    )
-    parser.add_argument(
-        "--data", metavar="DIR", type=Path, required=True, help="folder of recordings"
-    )
+    add_recipe(parser)
     parser.add_argument(
         "-o", dest="out", metavar="RUN", type=Path, required=True, help="run to write"
     )
@@ -126,11 +122,4 @@ def _recipe(arguments: argparse.Namespace) -> "Recipe":
 
     saved: Path = arguments.out / "recipe.yaml"
     resumed = arguments.resume and saved.is_file()
-    recipe = load(str(saved) if resumed else arguments.recipe)
-    if arguments.machines:
-        machines = tuple(arguments.machines.split(","))
-        recipe = recipe.model_copy(update={"machines": machines})
-    if arguments.seed is not None:
-        training = recipe.training.model_copy(update={"seed": arguments.seed})
-        recipe = recipe.model_copy(update={"training": training})
-    return recipe
+    return changed(load(str(saved) if resumed else arguments.recipe), arguments)
