@@ -29,7 +29,7 @@ def check(config: Config) -> Iterator[str]:
     yield f"state_dir {config.state_dir}: can be written"
     for source in config.sources:
         yield _check_source(source)
-        yield _check_site(config, source, members)
+        yield _check_site(config, source, manifest.id, members)
     if config.mqtt is not None:
         password(config.mqtt)
         tls_context(config.mqtt)
@@ -44,8 +44,10 @@ def _check_source(source: SourceConfig) -> str:
     return f"source {source.name}: {len(files)} recordings"
 
 
-def _check_site(config: Config, source: SourceConfig, members: list[Member]) -> str:
-    path = site_path(config, source)
+def _check_site(
+    config: Config, source: SourceConfig, bundle_id: str, members: list[Member]
+) -> str:
+    path = site_path(config, source, bundle_id)
     if not is_learnt(path):
         return (
             f"source {source.name}: not learnt yet; the agent takes its first "

@@ -81,6 +81,8 @@ class LearnConfig(_Model):
 
     minutes: float = Field(15.0, gt=0, le=1440)
     """Minutes of normal sound that a running agent learns from"""
+    keep_bytes: int = Field(268_435_456, ge=0)
+    """Learnt sound that is kept so that a later bundle can learn from it; 0: none"""
 
 
 class SourceConfig(_Model):
@@ -166,9 +168,26 @@ class BundleConfig(_Model):
     """The model that listens."""
 
     path: Path | None = None
-    """Folder of a bundle; none: the one that comes with the software"""
+    """Folder of a bundle that stays; none: the newest that was installed, or the one
+    that comes with the software"""
     runtime: Literal["auto", "onnx", "tflite"] = "auto"
-    """`auto` takes the first model of the bundle whose runtime is installed"""
+    """`auto` does as the bundle says"""
+    trusted_keys: tuple[Path, ...] = Field((), max_length=16)
+    """Public keys in PEM; a bundle must be signed with one of them"""
+    allow_unsigned: bool = False
+    """Take bundles without a signature: anybody who can write one decides"""
+    device_class: str = Field("any", pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")
+    """Kind of this device: bundles for it and for `any` are taken"""
+    max_bytes: int = Field(134_217_728, ge=1_000_000)
+    """Largest bundle that is fetched, all files together"""
+    ca: Path | None = None
+    """Certificate authority in PEM for downloads; none: those of the system"""
+    commit_windows: int = Field(20, ge=1, le=10_000)
+    """Healthy windows after which a new bundle stays"""
+    test_timeout_s: float = Field(300.0, gt=0, le=86_400)
+    """Seconds that testing, or learning from kept sound, may take"""
+    test_memory_bytes: int = Field(2_147_483_648, ge=268_435_456)
+    """Address space of the process that tests a bundle"""
 
 
 def default_state_dir() -> Path:
@@ -185,7 +204,11 @@ class Config(_Model):
     device: str = Field(pattern=NAME_PATTERN)
     """Name of this device in MQTT topics"""
     state_dir: Path = Field(default_factory=default_state_dir)
-    """Folder for what is learnt"""
+    """Folder for what is learnt, and for bundles"""
+    groups: tuple[Annotated[str, Field(pattern=NAME_PATTERN)], ...] = Field(
+        (), max_length=16
+    )
+    """Names under which this device is updated together with others"""
     bundle: BundleConfig = BundleConfig()
     mqtt: MqttConfig | None = None
     """None: decisions are only logged"""
@@ -204,6 +227,10 @@ class Config(_Model):
         """Every file that must exist, with the key that names it."""
         if self.bundle.path:
             yield ("bundle", "path"), self.bundle.path / "manifest.json"
+        for i, file in enumerate(self.bundle.trusted_keys):
+            yield ("bundle", "trusted_keys", i), file
+        if self.bundle.ca:
+            yield ("bundle", "ca"), self.bundle.ca
         if self.mqtt and self.mqtt.password_file:
             yield ("mqtt", "password_file"), self.mqtt.password_file
         if self.mqtt and self.mqtt.tls:

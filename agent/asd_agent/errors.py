@@ -33,9 +33,16 @@ class SoundError(AsdError):
 
 
 class BundleError(AsdError):
-    """A bundle is broken, altered, or not made for this software."""
+    """A bundle is broken, altered, or not made for this software or device.
+
+    `reason` is one word for those who count: what ``bundle/state`` reports.
+    """
 
     exit_code = 4
+
+    def __init__(self, text: str, reason: str = "broken") -> None:
+        super().__init__(text)
+        self.reason = reason
 
 
 class SiteError(AsdError):

@@ -51,8 +51,9 @@ def replay(
     AsdError
         Nothing was learnt yet, or the bundle cannot be used.
     """
-    members = members_of(config, open_bundle(config))
-    site = Site.load(site_path(config, source), members)
+    bundle = open_bundle(config)
+    members = members_of(config, bundle)
+    site = Site.load(site_path(config, source, bundle.manifest.id), members)
     files = recordings(paths)
     if not per_file:
         tape = Recording(files, source.channel)

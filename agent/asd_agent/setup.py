@@ -53,9 +53,9 @@ def alarm_rule(config: AlarmConfig) -> AlarmRule:
     )
 
 
-def site_path(config: Config, source: SourceConfig) -> Path:
-    """Where the site of a source lies."""
-    return Site.path(config.state_dir, source.name)
+def site_path(config: Config, source: SourceConfig, bundle_id: str) -> Path:
+    """Where lies what a source learnt with a bundle."""
+    return Site.path(config.state_dir, source.name, bundle_id)
 
 
 def pipeline_of(config: Config, members: list[Member], site: Site) -> Pipeline:

@@ -52,7 +52,7 @@ def teach(
     else:
         _hear_source(learner, members, source, 60 * (minutes or 0.0), screen)
     site = learner.site(bundle.manifest.id, datetime.now(timezone.utc))
-    path = site_path(config, source)
+    path = site_path(config, source, bundle.manifest.id)
     site.save(path)
     support = learner.support(site, alarm_rule(config.alarm), config.alarm.per_week)
     return f"{source.name}: {support.sentences(config.alarm.per_week)}\nwritten: {path}"

@@ -87,7 +87,7 @@ class Worker(threading.Thread):
         self._anchor = self._anchor_now()
         self._learner = Learner(self._members)
         self._pipeline: Pipeline | None = None
-        path = site_path(config, source)
+        path = site_path(config, source, bundle_id)
         if is_learnt(path):
             site = Site.load(path, self._members)
             self._pipeline = pipeline_of(config, self._members, site)
@@ -190,7 +190,7 @@ class Worker(threading.Thread):
     def _finish_learning(self) -> None:
         learner, self._learner = self._learner, Learner(self._members)
         site = learner.site(self._bundle_id, datetime.now(timezone.utc))
-        site.save(site_path(self._config, self.source))
+        site.save(site_path(self._config, self.source, self._bundle_id))
         alarm = self._config.alarm
         support = learner.support(site, alarm_rule(alarm), alarm.per_week)
         log.info("%s: %s", self.source.name, support.sentences(alarm.per_week))

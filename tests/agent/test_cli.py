@@ -200,7 +200,7 @@ def test_one_bad_file_does_not_keep_the_others_from_being_scored(
         ("bundle", 4, GOLDEN),
         ("manifest", 4, "manifest.json"),
         ("state", 5, "state"),
-        ("site", 5, "site.safetensors"),
+        ("site", 5, "forged-1.safetensors"),
         ("config", 2, "did you mean device?"),
         ("no-config", 2, "cannot be read"),
         ("device", 3, "no-such-microphone"),

@@ -86,12 +86,12 @@ alarm: {{per_week: 0.5, raise: 2 of 4, clear: "0 of 20"}}
         ),
         (
             "fooConfig: 1",
-            "5: fooConfig: no such key; known: device, state_dir, bundle, "
+            "5: fooConfig: no such key; known: device, state_dir, groups, bundle, "
             "mqtt, sources, alarm",
         ),
         (
             "TlsConfig: 1",
-            "5: TlsConfig: no such key; known: device, state_dir, bundle, "
+            "5: TlsConfig: no such key; known: device, state_dir, groups, bundle, "
             "mqtt, sources, alarm",
         ),
         (

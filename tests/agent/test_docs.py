@@ -91,9 +91,9 @@ def test_the_limits_are_those_of_the_models() -> None:
             for kind in ("ge", "le", "gt"):
                 limit = getattr(rule, kind, None)
                 if limit is not None and key != "sources[].channel":
-                    assert re.search(rf"\b{limit:g}\b", table[key].replace(",", "")), (
-                        key
-                    )
+                    assert re.search(
+                        rf"\b{limit:.10g}\b", table[key].replace(",", "")
+                    ), key
     assert set(re.findall(r"`(\w+)`", table["sources[].name"])) == {
         "device",
         *RESERVED_NAMES,
@@ -111,7 +111,7 @@ def test_the_examples_load(tmp_path: Path) -> None:
     assert load(path).device == "press-07"
     etc = tmp_path / "etc"
     (etc / "bundle").mkdir(parents=True)
-    for name in re.findall(r"/etc/asd/(\S+)", full):
+    for name in re.findall(r"/etc/asd/([\w.-]+)", full):
         (etc / name).is_dir() or (etc / name).touch()
     (etc / "bundle" / "manifest.json").touch()
     path.write_text(full.replace("/etc/asd", str(etc)))

@@ -145,7 +145,7 @@ def test_the_p_value_of_a_file_is_valid(taught: Agent, tmp_path: Path) -> None:
     """Of many normal files no more than a share p have a p-value under p."""
     config = taught.config()
     members = members_of(config, open_bundle(config))
-    site = Site.load(site_path(config, config.sources[0]), members)
+    site = Site.load(site_path(config, config.sources[0], "forged-1"), members)
     judge = Judge(members, site, alpha=0.01)
     p_values = []
     for seed in range(60):
@@ -264,7 +264,7 @@ def test_a_network_and_statistics_decide_together(tmp_path: Path, combine: str) 
 def pipeline_alpha(made: Agent) -> float:
     config = made.config()
     members = members_of(config, open_bundle(config))
-    site = Site.load(site_path(config, config.sources[0]), members)
+    site = Site.load(site_path(config, config.sources[0], "forged-1"), members)
     return pipeline_of(config, members, site).alpha
 
 
@@ -287,7 +287,7 @@ def test_nothing_learnt_is_said_before_anything_is_heard(tmp_path: Path) -> None
 def test_a_tape_is_read_at_its_own_rate(taught: Agent, tmp_path: Path) -> None:
     config = taught.config()
     members = members_of(config, open_bundle(config))
-    site = Site.load(site_path(config, config.sources[0]), members)
+    site = Site.load(site_path(config, config.sources[0], "forged-1"), members)
     file = wav(tmp_path / "f.wav", noise(44_100), 44_100)
     found = list(
         tape_records(pipeline_of(config, members, site), members, Recording(file))

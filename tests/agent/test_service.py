@@ -95,7 +95,7 @@ def test_several_sources_each_have_their_own(made: Agent) -> None:
     )
     Service(made.config()).run()
     assert made.site.exists()
-    assert made.site.parents[1].joinpath("fan", "site.safetensors").exists()
+    assert made.site.parents[1].joinpath("fan", "forged-1.safetensors").exists()
 
 
 def test_an_error_of_a_worker_ends_the_service(made: Agent) -> None:

@@ -49,7 +49,7 @@ def test_the_source_that_is_meant(tmp_path: Path) -> None:
     config = made.config()
     assert choose_source(config, None).name == "pump"
     assert choose_source(config, "pump").name == "pump"
-    assert site_path(config, config.sources[0]) == made.site
+    assert site_path(config, config.sources[0], "forged-1") == made.site
     with pytest.raises(
         ConfigError, match="--source fan: no such source; there are pump"
     ):

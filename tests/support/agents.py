@@ -32,7 +32,7 @@ class Agent:
     @property
     def site(self) -> Path:
         """What it learns of its source."""
-        return self.folder / "state" / "sites" / "pump" / "site.safetensors"
+        return self.folder / "state" / "sites" / "pump" / "forged-1.safetensors"
 
     @property
     def normal(self) -> Path:
@@ -54,7 +54,10 @@ class Agent:
         values = {
             "device": "press-07",
             "state_dir": str(self.folder / "state"),
-            "bundle": {"path": str(self.folder / "bundle")},
+            "bundle": {
+                "path": str(self.folder / "bundle"),
+                "allow_unsigned": True,
+            },
             "sources": [{k: v for k, v in (keys | source).items() if v is not None}],
             "alarm": {"per_week": 100, "raise": "2 of 3", "clear": "0 of 4"},
         }

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from asd_agent.errors import BundleError
 from asd_agent.features.spec import FeatureSpec
 from asd_agent.inference.embedder import EmbedderSpec
+from asd_agent.inference.open import RuntimeChoice
 from asd_agent.scoring.combine import Combine
 from asd_agent.scoring.detector import DetectorSpec
 from asd_agent.scoring.explain import GROUPS
@@ -49,6 +50,32 @@ class MemberSpec(_Model):
     detector: DetectorSpec
 
 
+class FileTolerance(_Model):
+    """How closely a device must repeat the numbers of one model file."""
+
+    cosine: float = Field(0.995, gt=0, le=1)
+    """Smallest cosine of an embedding with the expected one"""
+    score: float = Field(0.02, gt=0)
+    """Largest absolute difference of a cosine distance"""
+    p_value: float = Field(0.2, gt=0, le=1)
+    """Largest absolute difference of a p-value"""
+
+
+class FileParity(_Model):
+    """A model file against the trained network, as its builder measured it."""
+
+    library: str
+    """Library and version that ran it"""
+    method: str
+    """How the ranges of int8 were set; empty for float32"""
+    cosine_mean: float
+    cosine_min: float
+    rank: float
+    """Spearman's correlation of window scores with the trained network's"""
+    auc_loss: float | None
+    """AUC of the trained network less that of the file; None: no anomalies to ask"""
+
+
 class GoldenSpec(_Model):
     """How closely a device must repeat the numbers of ``golden.safetensors``."""
 
@@ -60,6 +87,8 @@ class GoldenSpec(_Model):
     """Largest absolute difference of a cosine distance"""
     vector: float = Field(0.01, gt=0)
     """Largest absolute difference of a unit's vector without a network, decibel"""
+    files: dict[FileName, FileTolerance] = Field({}, max_length=MAX_FILES)
+    """Tolerances of single model files; of others `cosine` and `score` hold"""
 
 
 class Manifest(_Model):
@@ -75,6 +104,10 @@ class Manifest(_Model):
     combine: Combine = "min_p"
     """How the p-values of several members become one score"""
     golden: GoldenSpec = GoldenSpec()
+    runtime: RuntimeChoice = "auto"
+    """Runtime that the builder wants; `auto`: the first model that can run"""
+    parity: dict[FileName, FileParity] = Field({}, max_length=MAX_FILES)
+    """How well each model file keeps to the trained network"""
     labels: tuple[str, ...] = ()
     """Classes that the network was trained to tell apart"""
     training: dict[str, str | int | float] = {}

@@ -21,7 +21,6 @@ from asd_agent.bundle.manifest import MemberSpec
 from asd_agent.bundle.member import Member
 from asd_agent.errors import SiteError
 
-SITE_FILE = "site.safetensors"
 MAX_SITE_BYTES = 268_435_456
 """A larger file is not read"""
 
@@ -73,9 +72,9 @@ class Site:
     members: dict[str, SiteMember]
 
     @staticmethod
-    def path(state_dir: Path, source: str) -> Path:
-        """Where the site of a source lies."""
-        return state_dir / "sites" / source / SITE_FILE
+    def path(state_dir: Path, source: str, bundle: str) -> Path:
+        """Where lies what a source learnt with the bundle of that identifier."""
+        return state_dir / "sites" / source / f"{bundle}.safetensors"
 
     def save(self, path: Path) -> None:
         """Write the site: whole or not at all, also when power fails.

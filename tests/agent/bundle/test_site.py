@@ -35,7 +35,7 @@ def site(members: list[Member]) -> Site:
 
 @pytest.fixture
 def path(tmp_path: Path, site: Site) -> Path:
-    path = Site.path(tmp_path, "pump")
+    path = Site.path(tmp_path, "pump", "forged-1")
     site.save(path)
     return path
 
@@ -54,7 +54,7 @@ def test_the_order_of_axes_in_memory_does_not_matter(
         name: SiteMember(np.asfortranarray(m.bank), np.asfortranarray(m.scores))
         for name, m in site.members.items()
     }
-    path = Site.path(tmp_path, "pump")
+    path = Site.path(tmp_path, "pump", "forged-1")
     replace(site, bands=np.asfortranarray(site.bands), members=turned).save(path)
     found = Site.load(path, members)
     assert np.array_equal(found.bands, site.bands)
@@ -77,7 +77,7 @@ def test_what_is_read_is_what_was_written(
 
 
 def test_nothing_learnt_yet(tmp_path: Path, members: list[Member]) -> None:
-    path = Site.path(tmp_path, "pump")
+    path = Site.path(tmp_path, "pump", "forged-1")
     assert not is_learnt(path)
     assert "nothing has been learnt yet" in refusal(path, members)
 
@@ -201,9 +201,9 @@ def test_members_that_were_not_calibrated_together(tmp_path: Path) -> None:
 def test_a_folder_that_cannot_be_written(tmp_path: Path, site: Site) -> None:
     (tmp_path / "file").write_text("x")
     with pytest.raises(SiteError, match="cannot be written"):
-        site.save(Site.path(tmp_path / "file", "pump"))
+        site.save(Site.path(tmp_path / "file", "pump", "forged-1"))
     with pytest.raises(SiteError, match="cannot be written"):
-        site.save(Site.path(tmp_path / ("x" * 300), "pump"))
+        site.save(Site.path(tmp_path / ("x" * 300), "pump", "forged-1"))
 
 
 def test_a_folder_that_cannot_be_looked_into(tmp_path: Path) -> None:

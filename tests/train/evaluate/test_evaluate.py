@@ -153,7 +153,7 @@ def test_a_bundle_scores_as_the_agent_replays(
     values = {
         "device": "fan-01",
         "state_dir": str(tmp_path / "state"),
-        "bundle": {"path": str(bundle)},
+        "bundle": {"path": str(bundle), "allow_unsigned": True},
         "sources": [{"name": "fan", "recording": files["test"][0]}],
     }
     config_file.write_text(yaml.safe_dump(values))

@@ -1,0 +1,1 @@
+"""Run a part of the agent in a process of its own, with limits."""
