@@ -31,7 +31,7 @@ bundle: $(VENV)/dev ## make the packaged bundle anew (about half an hour)
 	test -d runs/simulated || $(VENV)/bin/asd-train simulate runs/simulated --layout 2021 \
 	  --clips-train 40 --clips-test 40 --seed 1
 	OMP_NUM_THREADS=1 $(VENV)/bin/asd-train fit default --data runs/simulated -o runs/default
-	$(VENV)/bin/asd-export build runs/default -o runs/default_bundle --id default-3 \
+	$(VENV)/bin/asd-export build runs/default -o runs/default_bundle --id default-4 --version 4 \
 	  --files onnx-int8,tflite-int8
 	rm -rf agent/asd_agent/default_bundle
 	mv runs/default_bundle agent/asd_agent/default_bundle
@@ -40,7 +40,7 @@ packages: ## see that the Debian packages of the tests are there
 	sh tests/support/packages.sh
 
 clean: ## remove what the targets made
-	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-runtimes build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 # What the tests need holds what the demo needs.
 $(VENV)/demo: pyproject.toml constraints.txt

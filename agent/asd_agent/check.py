@@ -2,11 +2,13 @@
 
 from collections.abc import Iterator
 
+from asd_agent.bundle.bundle import DEFAULT_BUNDLE, Bundle
 from asd_agent.bundle.member import Member
 from asd_agent.bundle.site import Site, is_learnt
 from asd_agent.capture import devices
 from asd_agent.capture.recording import recordings
 from asd_agent.config import Config, SourceConfig
+from asd_agent.learnt import Task, plan_start
 from asd_agent.mqtt.security import password, tls_context
 from asd_agent.setup import check_state_dir, members_of, open_bundle, site_path
 
@@ -21,19 +23,35 @@ def check(config: Config) -> Iterator[str]:
     """
     bundle = open_bundle(config)
     manifest = bundle.manifest
-    yield f"bundle {manifest.id} version {manifest.version}: whole, {bundle.path}"
+    yield (
+        f"bundle {manifest.id} version {manifest.version}: whole, {_origin(bundle)}, "
+        f"{bundle.path}"
+    )
     members = members_of(config, bundle)
     for member in members:
         yield f"member {member.spec.name}: golden numbers agree, {member.library}"
     check_state_dir(config.state_dir)
     yield f"state_dir {config.state_dir}: can be written"
+    again = {t.source: t for t in plan_start(config, manifest, members).tasks}
     for source in config.sources:
         yield _check_source(source)
-        yield _check_site(config, source, manifest.id, members)
+        if source.name in again:
+            yield _to_learn_again(again[source.name])
+        else:
+            yield _check_site(config, source, manifest.id, members)
     if config.mqtt is not None:
         password(config.mqtt)
         tls_context(config.mqtt)
         yield f"mqtt {config.mqtt.host}:{config.mqtt.port}: secrets can be read"
+
+
+def _origin(bundle: Bundle) -> str:
+    """Who vouches for a bundle."""
+    if bundle.path == DEFAULT_BUNDLE:
+        return "comes with the software"
+    if bundle.signed_by is None:
+        return "unsigned, allowed"
+    return f"signed by {bundle.signed_by}"
 
 
 def _check_source(source: SourceConfig) -> str:
@@ -42,6 +60,13 @@ def _check_source(source: SourceConfig) -> str:
         return f"source {source.name}: microphone {device.name}"
     files = recordings([str(source.recording)])
     return f"source {source.name}: {len(files)} recordings"
+
+
+def _to_learn_again(task: Task) -> str:
+    return (
+        f"source {task.source}: learnt with another bundle; the agent learns it again "
+        f"from {task.seconds:.0f} s of kept sound when it starts"
+    )
 
 
 def _check_site(

@@ -14,6 +14,8 @@ RESERVED_NAMES = frozenset(
     {"anomaly", "status", "info", "health", "request", "response", "bundle", "bundles"}
 )
 """Topic levels that a source must not take"""
+SHARED_LEVEL = "bundles"
+"""Topic level beside the devices, so none may be called so"""
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
@@ -214,6 +216,13 @@ class Config(_Model):
     """None: decisions are only logged"""
     sources: Annotated[tuple[SourceConfig, ...], Field(min_length=1, max_length=16)]
     alarm: AlarmConfig = AlarmConfig()
+
+    @field_validator("device")
+    @classmethod
+    def _no_shared_level(cls, name: str) -> str:
+        if name == SHARED_LEVEL:
+            raise ValueError(f"{name} is a word of the MQTT topics; take another name")
+        return name
 
     @model_validator(mode="after")
     def _names_differ(self) -> "Config":

@@ -1,5 +1,6 @@
 """Make the parts that a configuration names."""
 
+import logging
 import os
 from collections.abc import Generator, Sequence
 from contextlib import closing
@@ -7,20 +8,77 @@ from pathlib import Path
 
 from asd_agent.bundle.bundle import DEFAULT_BUNDLE, Bundle
 from asd_agent.bundle.member import Member, open_members
+from asd_agent.bundle.signature import load_public_key
 from asd_agent.bundle.site import Site
+from asd_agent.bundle.store import Store
+from asd_agent.bundle.trust import Trust
 from asd_agent.capture.chunk import Block, Source
 from asd_agent.capture.feed import Feed
 from asd_agent.capture.microphone import Microphone
 from asd_agent.capture.recording import Recording
 from asd_agent.config import AlarmConfig, Config, SourceConfig
-from asd_agent.errors import ConfigError, SiteError, SoundError
+from asd_agent.errors import BundleError, ConfigError, SiteError, SoundError
 from asd_agent.pipeline import Pipeline
 from asd_agent.scoring.alarm import AlarmRule
 
+log = logging.getLogger(__name__)
+
+
+def trust_of(config: Config) -> Trust:
+    """Whose bundles the configuration takes.
+
+    Raises
+    ------
+    ConfigError
+        A trusted key cannot be read.
+    """
+    return Trust(
+        keys=tuple(load_public_key(path) for path in config.bundle.trusted_keys),
+        allow_unsigned=config.bundle.allow_unsigned,
+        device_class=config.bundle.device_class,
+    )
+
+
+def store_of(config: Config) -> Store:
+    """Where installed bundles lie.
+
+    Raises
+    ------
+    ConfigError
+        A trusted key cannot be read.
+    """
+    return Store(
+        config.state_dir / "bundles",
+        trust=trust_of(config),
+        max_bytes=config.bundle.max_bytes,
+    )
+
 
 def open_bundle(config: Config) -> Bundle:
-    """Open and verify the bundle that the configuration names, or the default."""
-    return Bundle.open(config.bundle.path or DEFAULT_BUNDLE)
+    """Open and verify the bundle that runs.
+
+    It is the one that the configuration names; or else the installed one, or if that
+    cannot be used the one before it; or else the one that comes with the software,
+    which as a part of it needs no signature.
+
+    Raises
+    ------
+    BundleError
+        The bundle that the configuration names cannot be used.
+    ConfigError
+        A trusted key cannot be read.
+    """
+    if config.bundle.path is not None:
+        return Bundle.open(config.bundle.path, trust_of(config))
+    store = store_of(config)
+    state = store.read()
+    for bundle in (state.current, state.previous):
+        if bundle:  # neither none nor BASE
+            try:
+                return Bundle.open(store.path(bundle), trust_of(config))
+            except BundleError as error:
+                log.warning("bundle %s is passed over: %s", bundle, error)
+    return Bundle.open(DEFAULT_BUNDLE)
 
 
 def members_of(config: Config, bundle: Bundle) -> list[Member]:

@@ -178,6 +178,12 @@ def test_a_mistake_has_a_line_a_key_and_a_mend(
     assert line.startswith(expected)
 
 
+def test_a_device_does_not_take_the_name_of_a_shared_topic(tmp_path: Path) -> None:
+    text = LEAST.replace("press-07", "bundles")
+    (line,) = refusal(tmp_path, text)
+    assert line.startswith("1: device: bundles is a word of the MQTT topics")
+
+
 @pytest.mark.parametrize(
     ("source", "expected"),
     [

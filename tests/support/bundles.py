@@ -1,21 +1,29 @@
 """Bundles made on the spot: real files with real hashes, and a network if wanted."""
 
 import hashlib
+from collections.abc import Iterator
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import (
+    Ed25519PrivateKey,
+    Ed25519PublicKey,
+)
+from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from safetensors.numpy import save
 
+from asd_agent.bundle.golden import expected
 from asd_agent.bundle.manifest import FileEntry, Manifest, MemberSpec
+from asd_agent.bundle.member import Member, member_of
+from asd_agent.bundle.signature import SIGNATURE_FILE, PublicKey, message
 from asd_agent.features.spec import FeatureSpec, SecomSpec
-from asd_agent.features.stream import band_edges_hz, units
 from asd_agent.inference.embedder import EmbedderSpec, ModelFile
 from asd_agent.inference.open import open_embedder
-from asd_agent.scoring.bank import KnnBank
 from asd_agent.scoring.detector import (
     DetectorSpec,
     KnnSpec,
@@ -23,7 +31,6 @@ from asd_agent.scoring.detector import (
     MahalanobisSpec,
     MinimumSpec,
 )
-from asd_agent.scoring.explain import BandGroups
 from asd_agent.scoring.pooling import PoolingSpec
 
 SMALL = SecomSpec(window=256, hop=64, unit_frames=8, unit_shift=4, rate_hz=4000)
@@ -88,6 +95,7 @@ def forge(  # noqa: PLR0917 - each is named where it is given
     embeds: bool = False,
     detector: DetectorSpec = KnnSpec(),  # noqa: B008 - frozen
     statistics: bool = False,
+    model: bytes | None = None,
     **changes: Any,
 ) -> Path:
     """Write a bundle.
@@ -102,26 +110,17 @@ def forge(  # noqa: PLR0917 - each is named where it is given
         Of each of them.
     statistics
         Whether a member without a network, of that name, stands beside them.
+    model
+        ONNX file of the network; None: that of `network`.
     changes
         Keys of the manifest that are replaced, unchecked.
     """
     folder.mkdir(parents=True)
-    rng = np.random.default_rng(1)
-    audio = rng.normal(0, 0.1, features.unit_samples * 3).astype(np.float32)
-    expected = units(features, audio)
-    golden = {"audio": audio}
-    names = [f"member-{i}" for i in range(members)] + ["statistics"] * statistics
-    golden |= {f"features/{name}": expected for name in names}
-    groups = BandGroups(band_edges_hz(features), features.mean_db, features.std_db)
-    plain = np.stack([groups.statistics(unit) for unit in expected])
-    golden |= {f"vector/{name}": plain for name in names}
     contents: dict[str, bytes] = {}
     embedder = None
     if embeds:
         embedder = EmbedderSpec(size=SIZE, models=(MODEL,))
-        contents[MODEL.file] = network(features.unit_shape)
-        golden |= _expected(embedder, contents, expected)
-    contents[GOLDEN] = save(golden)
+        contents[MODEL.file] = model or network(features.unit_shape)
     pooling = pooling or PoolingSpec(units=6)
     specs = [
         MemberSpec(
@@ -135,6 +134,7 @@ def forge(  # noqa: PLR0917 - each is named where it is given
     ]
     if statistics:
         specs.append(_statistics(features, pooling.units))
+    contents[GOLDEN] = save(expected(clips(features), _opened(specs, contents)))
     for name, content in contents.items():
         (folder / name).write_bytes(content)
     manifest = Manifest(
@@ -159,6 +159,32 @@ def _statistics(features: FeatureSpec, count: int) -> MemberSpec:
     )
 
 
+def key_pair(folder: Path, name: str = "factory") -> tuple[Ed25519PrivateKey, Path]:
+    """A private key, and the file ``<name>.pub`` of its public key."""
+    private = Ed25519PrivateKey.generate()
+    path = folder / f"{name}.pub"
+    path.write_bytes(public_pem(private.public_key()))
+    return private, path
+
+
+def public_pem(key: Ed25519PublicKey) -> bytes:
+    """What stands in the file of a public key."""
+    form = serialization.PublicFormat.SubjectPublicKeyInfo
+    return key.public_bytes(serialization.Encoding.PEM, form)
+
+
+def public(private: Ed25519PrivateKey, name: str = "factory") -> PublicKey:
+    """The key as a device knows it."""
+    return PublicKey.of(name, private.public_key().public_bytes_raw())
+
+
+def sign(folder: Path, private: Ed25519PrivateKey) -> Path:
+    """Sign a forged bundle as it lies there."""
+    raw = (folder / "manifest.json").read_bytes()
+    (folder / SIGNATURE_FILE).write_bytes(private.sign(message(raw)))
+    return folder
+
+
 def reforge(folder: Path, name: str, content: bytes) -> None:
     """Give a file other content and the manifest its hash, as a builder would."""
     (folder / name).write_bytes(content)
@@ -168,11 +194,19 @@ def reforge(folder: Path, name: str, content: bytes) -> None:
     path.write_text(manifest.model_copy(update={"files": files}).model_dump_json())
 
 
-def _expected(
-    spec: EmbedderSpec, contents: dict[str, bytes], features: np.ndarray[Any, Any]
-) -> dict[str, np.ndarray[Any, Any]]:
-    embedder = open_embedder(spec, contents.__getitem__, unit_shape=features.shape[1:])
-    vectors = np.stack([embedder.embed(unit) for unit in features])
-    bank = KnnBank().fit(vectors[:1])
-    scores = np.array([bank.score(vector) for vector in vectors[1:]], np.float32)
-    return {f"embedding/{MODEL.file}": vectors, f"score/{MODEL.file}": scores}
+def clips(features: FeatureSpec) -> NDArray[np.int16]:
+    """Golden sound: four clips of noise, each softer than the one before."""
+    rng = np.random.default_rng(1)
+    samples = features.unit_samples + 2 * features.shift_samples
+    noise = rng.normal(0, 0.1, (4, samples)) * np.logspace(0, -1, 4)[:, None]
+    return np.round(noise * 32768).astype(np.int16)
+
+
+def _opened(specs: list[MemberSpec], contents: dict[str, bytes]) -> Iterator[Member]:
+    for spec in specs:
+        embedder = None
+        if spec.embedder:
+            shape = spec.features.unit_shape
+            read = contents.__getitem__
+            embedder = open_embedder(spec.embedder, read, unit_shape=shape)
+        yield member_of(spec, embedder)

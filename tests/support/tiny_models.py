@@ -53,11 +53,11 @@ class TinyNet(nn.Module):
         return out.flatten(1)
 
 
-def settle(network: nn.Module, shape: tuple[int, int]) -> nn.Module:
+def settle(network: nn.Module, shape: tuple[int, int], steps: int = 20) -> nn.Module:
     """Give batch norm real statistics, as training would."""
     network.train()
     with torch.no_grad():
-        for _ in range(20):
+        for _ in range(steps):
             network(torch.randn(8, 1, *shape))
     return network.eval()
 
@@ -66,6 +66,20 @@ def tiny_network(activation: Callable[[], nn.Module] = nn.ReLU) -> nn.Module:
     """Make the network, the same each time."""
     torch.manual_seed(0)
     return settle(TinyNet(activation), SHAPE)
+
+
+def outliers(factor: float) -> nn.Module:
+    """Make the network with two channels far louder than the others."""
+    network = tiny_network()
+    with torch.no_grad():
+        for name, scale in (
+            ("stem.1.weight", factor),
+            ("stem.1.bias", factor),
+            ("body.0.weight", 1 / factor),
+            ("head.0.weight", 1 / factor),
+        ):
+            network.get_parameter(name)[:2] *= scale
+    return network.eval()
 
 
 def random_units(n: int, seed: int = 0) -> NDArray[np.float32]:
@@ -80,21 +94,32 @@ def tiny_files() -> dict[str, bytes]:
     return convert(tiny_network(), SHAPE, units, tuple(FILES), lambda _: None)
 
 
+def toned(units: NDArray[np.float32], band: int, highest: float) -> NDArray[np.float32]:
+    """Add a tone of four bands that grows louder from unit to unit."""
+    levels = np.linspace(0.1, highest, len(units), dtype=np.float32)
+    tone = np.zeros(SHAPE, np.float32)
+    tone[band : band + 4] = 1
+    return units + levels[:, None, None] * tone
+
+
 def tiny_source() -> Source:
-    """Make a run of the tiny network: 12 clips of 5 units, each clip louder."""
-    gains = np.repeat(np.linspace(0.5, 3, 12, dtype=np.float32), 5)
-    held_out = random_units(60, seed=2) * gains[:, None, None]
-    samples = SPEC.unit_samples + 9 * SPEC.shift_samples
-    audio = 0.1 * np.random.default_rng(3).standard_normal(samples, np.float32)
+    """Make a run of the tiny network: 12 clips of 5 units, the tone ever louder.
+
+    The calibration sound has another tone, so that the louder clips score higher.
+    """
+    held_out = toned(0.3 * random_units(60, seed=2), 8, 3)
+    rng = np.random.default_rng(3)
+    samples = SPEC.unit_samples + 2 * SPEC.shift_samples
+    audio = rng.normal(0, 3000, (5, samples)) * np.logspace(0, -0.3, 5)[:, None]
     return Source(
         name="tinynet",
         network=tiny_network(),
         features=SPEC.model_copy(
             update={"mean_db": (-30.0,) * SHAPE[0], "std_db": (6.0,) * SHAPE[0]}
         ),
-        calibration=np.concatenate([random_units(30, seed=4), held_out[::12]]),
+        calibration=toned(0.3 * random_units(36, seed=4), 20, 3),
         held_out=HeldOut(held_out, np.repeat(np.arange(12), 5)),
-        golden_audio=audio,
+        golden_audio=audio.astype(np.int16),
         labels=("fan", "valve"),
         training={"seed": 1, "steps": 20},
         licence="Apache-2.0",

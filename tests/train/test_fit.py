@@ -12,13 +12,13 @@ import torch
 from safetensors.numpy import load_file
 
 from asd_agent.errors import ConfigError, SoundError
-from asd_agent.features import SecomSpec, units
+from asd_agent.features import units
 from asd_train.acceleration import make_task
 from asd_train.augment import AugmentSpec
 from asd_train.budget import Budget, learning_rate, settle
 from asd_train.checkpoint import Learner
-from asd_train.data.dcase import Clip
 from asd_train.data.reading import Reading
+from asd_train.data.units import read_wave, to_float
 from asd_train.dataset import Dataset
 from asd_train.distributed import ALONE
 from asd_train.environment import pick_device
@@ -77,11 +77,20 @@ def test_heldout_units_are_those_of_the_test_clips(run: Run, sounds: Path) -> No
     assert set(held.labels) == {0, 1, 2, 3}
     assert (np.diff(held.clip) >= 0).all()
     assert len(np.unique(held.clip)) == 16
-    labels = [clip.label for clip in Dataset.read(sounds, SMOKE).heldout]
-    first = labels.index("normal")
+    clips = Dataset.read(sounds, SMOKE).heldout
+    first = [clip.label for clip in clips].index("normal")
     assert set(held.anomaly[held.clip == first]) == {0}
-    expected = units(run.info.features, run.golden_audio())[:10]
+    wave = to_float(read_wave(clips[first], run.info.features))
+    expected = units(run.info.features, wave)[:10]
     assert np.array_equal(held.units[held.clip == first], expected)
+
+
+def test_golden_sound_is_that_of_the_training_clips(run: Run, sounds: Path) -> None:
+    audio = run.golden_audio()
+    dataset = Dataset.read(sounds, SMOKE)
+    np.testing.assert_array_equal(audio, dataset.golden_audio(run.info.features))
+    heard = [wave.tobytes() for wave in dataset.waves]
+    assert all(any(clip.tobytes() in wave for wave in heard) for clip in audio[:-1])
 
 
 def test_metrics_have_one_row_a_step(run: Run) -> None:
@@ -226,32 +235,6 @@ def test_a_factor_that_follows_the_batches_is_learnt_with(
     done = fit(recipe, sounds, tmp_path / "run", Budget(2), plan=CPU)
     scale = load_file(done.path / "checkpoint.safetensors")["head.scale"]
     assert scale != pytest.approx(fixed_scale(4 if kind == "adacos" else 8))
-
-
-def _held(folder: Path, label: str, seconds: float) -> Clip:
-    path = folder / f"{label}_{seconds}.wav"
-    soundfile.write(path, np.full(round(16_000 * seconds), seconds / 16), 16_000)
-    return Clip(path, "fan", "00", "test", "source", label, "")
-
-
-@pytest.mark.parametrize(
-    ("clips", "taken", "units"),
-    [
-        ([("anomaly", 9.5), ("normal", 8.5), ("normal", 9.0)], 8.5, 4),
-        ([("normal", 4.5), ("anomaly", 9.5), ("normal", 9.0)], 9.0, 4),
-        ([("normal", 4.5), ("normal", 6.0), ("anomaly", 9.5)], 6.0, 2),
-        ([("anomaly", 5.0)], 5.0, 1),
-    ],
-)
-def test_golden_audio_is_as_long_as_the_exporter_needs(
-    clips: list[tuple[str, float]], taken: float, units: int, tmp_path: Path
-) -> None:
-    # Units of 3.9 s, a third of it apart: four of them last 7.9 s.
-    spec = SecomSpec(window=1024, hop=1000, unit_frames=63, unit_shift=21)
-    held = tuple(_held(tmp_path, *clip) for clip in clips)
-    audio = Dataset((), (), (), held, {}).golden_audio(spec)
-    assert audio[0] == pytest.approx(taken / 16, abs=1e-4)
-    assert spec.units_in(len(audio)) == units
 
 
 def test_time_ends_training_too(sounds: Path, tmp_path: Path) -> None:

@@ -71,6 +71,13 @@ def test_tensors_that_are_none(copy: Path) -> None:
         Run.open(copy).golden_audio()
 
 
+def test_golden_sound_of_an_older_version(copy: Path) -> None:
+    for audio in (torch.zeros(3), torch.zeros(3, 4), torch.zeros(3, dtype=torch.int16)):
+        write_tensors(copy / "golden.safetensors", {"audio": audio})
+        with pytest.raises(RunError, match="of an older version"):
+            Run.open(copy).golden_audio()
+
+
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [

@@ -31,6 +31,7 @@ from asd_train.frontend import FrontEnd
 from asd_train.loader import DeviceLoader, HostLoader, Loader
 from asd_train.recipe import Recipe
 from asd_train.shelf import Shelf, fits
+from asd_train.spanning import spanning_clips
 
 STATISTICS_UNITS = 1024
 """Units that the normalisation is taken from"""
@@ -40,10 +41,6 @@ HELDOUT_PER_CLIP = 10
 """Units of one held-out clip: about six seconds"""
 HELDOUT_GROUPS = 10
 """Individuals that clips are held out of: several clips each tell more than one"""
-GOLDEN_S = 4.0
-"""Seconds of golden audio, or more where `GOLDEN_UNITS` last longer"""
-GOLDEN_UNITS = 4
-"""Fewest units of golden audio that the exporter takes"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,18 +173,9 @@ class Dataset:
             "clip": np.array(numbers[:HELDOUT_UNITS], np.int64),
         }
 
-    def golden_audio(self, spec: FeatureSpec) -> NDArray[np.float32]:
-        """A few seconds of the first held-out clip that is normal.
-
-        If that has fewer units than `GOLDEN_UNITS`: of the longest.
-        """
-        needed = spec.unit_samples + (GOLDEN_UNITS - 1) * spec.shift_samples
-        normal = [clip for clip in self.heldout if clip.label != "anomaly"]
-        clips = normal or list(self.heldout)
-        wave = read_wave(clips[0], spec)
-        if len(wave) < needed:
-            wave = max((read_wave(clip, spec) for clip in clips), key=len)
-        return to_float(wave[: max(round(GOLDEN_S * spec.rate_hz), needed)])
+    def golden_audio(self, spec: FeatureSpec) -> NDArray[np.int16]:
+        """Clips that span the training sound, shape ``(clips, samples)``."""
+        return spanning_clips(spec, self.waves)
 
 
 def _clips(

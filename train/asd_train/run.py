@@ -170,10 +170,21 @@ class Run:
         found = self._tensors("heldout.safetensors", *keys)
         return Heldout(*(found[key] for key in keys))
 
-    def golden_audio(self) -> NDArray[np.float32]:
-        """A few seconds of a clip that was not trained on, full scale is 1."""
-        audio: NDArray[np.float32]
+    def golden_audio(self) -> NDArray[np.int16]:
+        """Clips that span the training sound, shape ``(clips, samples)``.
+
+        Raises
+        ------
+        RunError
+            They are not there, or of another form.
+        """
         audio = self._tensors("golden.safetensors", "audio")["audio"]
+        if audio.ndim != 2 or audio.dtype != np.int16:
+            raise RunError(
+                f"{self.path / 'golden.safetensors'}: audio is {audio.dtype} of shape "
+                f"{audio.shape}, expected int16 of (clips, samples): the run is of an "
+                "older version of this software. Train it again"
+            )
         return audio
 
     def _tensors(self, name: str, *keys: str) -> dict[str, NDArray[Any]]:

@@ -56,9 +56,9 @@ class FileTolerance(_Model):
     cosine: float = Field(0.995, gt=0, le=1)
     """Smallest cosine of an embedding with the expected one"""
     score: float = Field(0.02, gt=0)
-    """Largest absolute difference of a cosine distance"""
+    """Largest absolute difference of a cosine distance, from 1 up as a share"""
     p_value: float = Field(0.2, gt=0, le=1)
-    """Largest absolute difference of a p-value"""
+    """Largest difference of a p-value, as a share of it"""
 
 
 class FileParity(_Model):
@@ -84,11 +84,13 @@ class GoldenSpec(_Model):
     cosine: float = Field(0.995, gt=0, le=1)
     """Smallest cosine of an embedding with the expected one"""
     score: float = Field(0.02, gt=0)
-    """Largest absolute difference of a cosine distance"""
+    """Largest difference of a score; of scores above 1 as a share"""
+    p_value: float = Field(0.2, gt=0, le=1)
+    """Largest difference of a p-value, as a share of it"""
     vector: float = Field(0.01, gt=0)
     """Largest absolute difference of a unit's vector without a network, decibel"""
     files: dict[FileName, FileTolerance] = Field({}, max_length=MAX_FILES)
-    """Tolerances of single model files; of others `cosine` and `score` hold"""
+    """Tolerances of single model files; of others `cosine`, `score`, `p_value` hold"""
 
 
 class Manifest(_Model):

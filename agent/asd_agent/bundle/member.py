@@ -1,24 +1,26 @@
-"""A member of a bundle, opened: its front end, its network, its golden numbers."""
+"""A member of a bundle, opened: its front end and its network, tested."""
 
-from collections.abc import Callable
+import logging
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError
-from safetensors.numpy import load
 
 from asd_agent.bundle.bundle import Bundle
-from asd_agent.bundle.manifest import GoldenSpec, MemberSpec
+from asd_agent.bundle.golden import Golden
+from asd_agent.bundle.manifest import MemberSpec
+from asd_agent.bundle.proof import Proof
 from asd_agent.errors import BundleError
 from asd_agent.features.spec import FeatureSpec
-from asd_agent.features.stream import band_edges_hz, units
+from asd_agent.features.stream import band_edges_hz
 from asd_agent.inference.embedder import Embedder
-from asd_agent.inference.open import RuntimeChoice, open_embedder
-from asd_agent.scoring.bank import KnnBank
+from asd_agent.inference.open import Candidate, RuntimeChoice, candidates
 from asd_agent.scoring.combine import Combine
 from asd_agent.scoring.explain import GROUPS, BandGroups
 from asd_agent.scoring.pooling import pooled_size
+
+log = logging.getLogger(__name__)
 
 Array = NDArray[np.float32]
 
@@ -54,6 +56,11 @@ class Member:
         """Library that runs the network, such as ``onnxruntime 1.31.1``."""
         return self.embedder.library if self.embedder else "numpy"
 
+    @property
+    def model_file(self) -> str:
+        """Model file that runs; empty without a network."""
+        return self.embedder.model.file if self.embedder else ""
+
     def embed(self, values: Array) -> Array:
         """Vector of one unit, shape ``(size,)``; without a network its statistics."""
         if self.embedder is None:
@@ -67,110 +74,117 @@ def band_groups(features: FeatureSpec, groups: int = GROUPS) -> BandGroups:
     return BandGroups(edges_hz, features.mean_db, features.std_db, groups)
 
 
-def open_members(bundle: Bundle, runtime: RuntimeChoice = "auto") -> list[Member]:
-    """Open every member of a bundle and check its golden numbers on this device.
+def member_of(
+    spec: MemberSpec,
+    embedder: Embedder | None = None,
+    model_sha256: str = "",
+    combine: Combine = "min_p",
+) -> Member:
+    """A member that runs with this network, or without one."""
+    groups = band_groups(spec.features)
+    plain = spec.embedder is None
+    own = band_groups(spec.features, spec.groups) if plain else None
+    return Member(spec, embedder, groups, model_sha256, combine, own)
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """A member with one of the model files that can run here, not yet opened."""
+
+    bundle: Bundle
+    spec: MemberSpec
+    candidate: Candidate | None
+    """None without a network"""
+
+    @property
+    def library(self) -> str:
+        """Library that would run it."""
+        return self.candidate.library.label if self.candidate else "numpy"
+
+    @property
+    def file(self) -> str:
+        """Model file; empty without a network."""
+        return self.candidate.model.file if self.candidate else ""
+
+    def open(self) -> Member:
+        """Open it.
+
+        Raises
+        ------
+        BundleError
+            The runtime refuses the file, or it does not fit.
+        """
+        manifest = self.bundle.manifest
+        if self.candidate is None or self.spec.embedder is None:
+            return member_of(self.spec, combine=manifest.combine)
+        shape, size = self.spec.features.unit_shape, self.spec.embedder.size
+        embedder = self.candidate.open(self.bundle.read(self.file), shape, size)
+        sha256 = manifest.files[self.file].sha256
+        return member_of(self.spec, embedder, sha256, manifest.combine)
+
+
+def ways(
+    bundle: Bundle, spec: MemberSpec, runtime: RuntimeChoice = "auto"
+) -> Iterator[Way]:
+    """How a member can be opened here, the best way first.
 
     Raises
     ------
-    BundleError
-        A model cannot be loaded, or this device computes other numbers.
     RuntimeMissing
         No model of the bundle has its runtime installed.
     """
-    members = []
-    for spec in bundle.manifest.members:
-        embedder = None
-        sha256 = ""
-        if spec.embedder is not None:
-            embedder = open_embedder(
-                spec.embedder,
-                bundle.read,
-                runtime,
-                unit_shape=spec.features.unit_shape,
-            )
-            sha256 = bundle.manifest.files[embedder.model.file].sha256
-        groups = band_groups(spec.features)
-        plain = spec.embedder is None
-        own = band_groups(spec.features, spec.groups) if plain else None
-        combine = bundle.manifest.combine
-        members.append(Member(spec, embedder, groups, sha256, combine, own))
-    try:
-        golden = load(bundle.read("golden.safetensors"))
-    except SafetensorError as error:
-        raise BundleError(f"golden.safetensors: not readable: {error}") from error
-    for member in members:
-        check_golden(golden, bundle.manifest.golden, member)
-    return members
+    if spec.embedder is None:
+        yield Way(bundle, spec, None)
+        return
+    for candidate in candidates(spec.embedder, runtime, bundle.manifest.runtime):
+        yield Way(bundle, spec, candidate)
 
 
-def check_golden(golden: dict[str, Array], limit: GoldenSpec, member: Member) -> None:
-    """Compute the golden input here and compare it with what the bundle expects.
+def open_members(bundle: Bundle, runtime: RuntimeChoice = "auto") -> list[Member]:
+    """Open every member of a bundle that repeats its golden numbers on this device.
+
+    A model file that fails is left, with a warning, for the next that can run here:
+    one odd kernel does not silence a device.
+
+    Parameters
+    ----------
+    bundle
+        Already verified.
+    runtime
+        What the device is told; ``auto`` does as the bundle says.
 
     Raises
     ------
     BundleError
-        Features, vectors, embeddings or scores differ by more than the bundle allows.
+        No model can be loaded, or this device computes other numbers.
+    RuntimeMissing
+        No model of the bundle has its runtime installed.
     """
-    audio = _tensor(golden, "audio")
-    if audio.ndim != 1 or audio.dtype != np.float32:
-        raise BundleError(
-            f"golden.safetensors: audio is {audio.dtype} of shape {audio.shape}, "
-            "expected float32 of one dimension"
-        )
-    features = units(member.spec.features, audio)
-    name = member.spec.name
-    expected = _tensor(golden, f"features/{name}")
-    _compare(
-        f"features of {name}",
-        lambda: float(np.abs(features - expected).max()),
-        limit.features,
-    )
-    vectors = np.stack([member.embed(unit) for unit in features])
-    if member.embedder is None:
-        plain = _tensor(golden, f"vector/{name}")
-        _compare(
-            f"vectors of {name}",
-            lambda: float(np.abs(vectors - plain).max()),
-            limit.vector,
-        )
-        return
-    file = member.embedder.model.file
-    wanted = _tensor(golden, f"embedding/{file}")
-    _compare(
-        f"embeddings of {file}",
-        lambda: float((1 - _cosine(vectors, wanted)).max()),
-        1 - limit.cosine,
-    )
-    bank = KnnBank().fit(vectors[:1])
-    scores = np.array([bank.score(vector) for vector in vectors[1:]])
-    _compare(
-        f"scores of {file}",
-        lambda: float(np.abs(scores - _tensor(golden, f"score/{file}")).max()),
-        limit.score,
-    )
+    return [member for member, _ in proven_members(bundle, runtime)]
 
 
-def _tensor(tensors: dict[str, Array], name: str) -> Array:
-    if name not in tensors:
-        raise BundleError(f"golden.safetensors: holds no tensor {name!r}")
-    return tensors[name]
+def proven_members(
+    bundle: Bundle, runtime: RuntimeChoice = "auto"
+) -> list[tuple[Member, Proof]]:
+    """As `open_members`, each with what testing it has shown."""
+    golden = Golden.open(bundle)
+    return [
+        _first_good(golden, ways(bundle, spec, runtime))
+        for spec in bundle.manifest.members
+    ]
 
 
-def _compare(what: str, difference: Callable[[], float], limit: float) -> None:
-    try:
-        found = difference()
-    except ValueError as error:  # shapes that do not fit each other
-        raise BundleError(f"golden.safetensors: {what}: {error}") from error
-    if not found <= limit:  # NaN differs too
-        raise BundleError(
-            f"golden.safetensors: {what} differ by {found:.2g} on this device, at most "
-            f"{limit:.2g} is allowed: this bundle would score differently here. Try "
-            "another bundle.runtime, or build the bundle again"
-        )
-
-
-def _cosine(a: Array, b: Array) -> NDArray[np.float64]:
-    a64, b64 = a.astype(np.float64), b.astype(np.float64)
-    norms = np.linalg.norm(a64, axis=1) * np.linalg.norm(b64, axis=1)
-    cosine: NDArray[np.float64] = (a64 * b64).sum(axis=1) / np.maximum(norms, 1e-12)
-    return cosine
+def _first_good(golden: Golden, ways: Iterable[Way]) -> tuple[Member, Proof]:
+    failures: list[BundleError] = []
+    for way in ways:
+        try:
+            member = way.open()
+            proof = golden.check(member)
+            proof.require()
+        except BundleError as error:
+            failures.append(error)
+            continue
+        for failure in failures:
+            log.warning("%s; %s runs in its place", failure, way.file)
+        return member, proof
+    raise failures[0]

@@ -5,8 +5,6 @@ ONNX and TFLite give different embeddings, so another model needs another site. 
 does another front end, pooling or detector.
 """
 
-import contextlib
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,10 +15,13 @@ from pydantic import TypeAdapter
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
+from asd_agent.bundle.disk import Disk
 from asd_agent.bundle.manifest import MemberSpec
 from asd_agent.bundle.member import Member
 from asd_agent.errors import SiteError
 
+SUFFIX = ".safetensors"
+"""Ends the name of a site"""
 MAX_SITE_BYTES = 268_435_456
 """A larger file is not read"""
 
@@ -51,11 +52,15 @@ class SiteInfo:
     models: dict[str, str]
     """SHA-256 of the model file of each member, empty without a network"""
     learnt: str
-    """When, RFC 3339"""
+    """When the sound was heard, RFC 3339"""
     seconds: float
     """Seconds of sound that were learnt from"""
     members: dict[str, MemberSpec] = field(default_factory=dict)
     """How each member heard and scored, but for its network"""
+    sound: str = ""
+    """Folder beside the site that keeps the sound; empty: none was kept"""
+    kept_s: float = 0.0
+    """Seconds of sound in it: less than `seconds` where it was bounded"""
 
 
 _INFO = TypeAdapter(SiteInfo)
@@ -74,10 +79,17 @@ class Site:
     @staticmethod
     def path(state_dir: Path, source: str, bundle: str) -> Path:
         """Where lies what a source learnt with the bundle of that identifier."""
-        return state_dir / "sites" / source / f"{bundle}.safetensors"
+        return state_dir / "sites" / source / (bundle + SUFFIX)
 
-    def save(self, path: Path) -> None:
+    def save(self, path: Path, disk: Disk | None = None) -> None:
         """Write the site: whole or not at all, also when power fails.
+
+        Parameters
+        ----------
+        path
+            Where; see `path`.
+        disk
+            What writes.
 
         Raises
         ------
@@ -91,9 +103,10 @@ class Site:
         # safetensors writes the memory as it lies, whatever the order of the axes.
         tensors = {name: np.ascontiguousarray(t) for name, t in tensors.items()}
         raw = save(tensors, metadata={"info": _INFO.dump_json(self.info).decode()})
+        disk = disk or Disk()
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            _write_whole(path, raw)
+            disk.make_folders(path.parent)
+            disk.write_whole(path, raw)
         except OSError as error:
             raise SiteError(
                 f"{path}: cannot be written: {error.strerror}. Give this user the "
@@ -138,58 +151,90 @@ def without_network(spec: MemberSpec) -> MemberSpec:
     return spec.model_copy(update={"embedder": None})
 
 
-def _write_whole(path: Path, raw: bytes) -> None:
-    """Write beside, flush to the medium, rename, flush the folder."""
-    partial = path.with_name(path.name + ".partial")
-    try:
-        with partial.open("wb") as file:
-            file.write(raw)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    except OSError:
-        with contextlib.suppress(OSError):
-            partial.unlink()
-        raise
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
-
-
-def is_learnt(path: Path) -> bool:
-    """Whether there is a site at `path`, good or damaged.
+def sites_in(folder: Path) -> list[Path]:
+    """Every site of a source, with whichever bundle it was learnt; in order of name.
 
     Raises
     ------
     SiteError
         Nobody can tell: this user may not look there.
     """
-    try:
-        path.stat()
-    except (FileNotFoundError, NotADirectoryError):
-        return False
-    except OSError as error:
-        raise SiteError(
-            f"{path}: cannot be read: {error.strerror}. Give this user the folder, or "
-            "set state_dir to one that it may read"
-        ) from error
-    return True
+    names = sorted(_names_in(folder))
+    return [folder / name for name in names if name.endswith(SUFFIX)]
 
 
-def _read(path: Path) -> tuple[SiteInfo, dict[str, NDArray[np.float32]]]:
-    if not is_learnt(path):
-        raise SiteError(f"{path}: nothing has been learnt yet. Run asd-agent learn")
+def anew(path: Path) -> Path:
+    """What says that the source of a site shall be learnt anew with its bundle."""
+    return path.with_suffix(".anew")
+
+
+def is_learnt(path: Path) -> bool:
+    """Whether the source of a site has learnt something, with whichever bundle.
+
+    A damaged site counts, and so does one of another bundle: such a source must be
+    learnt again, and what it hears first is not taken as normal. Where a person has
+    asked for just that (`anew`), other bundles do not count.
+
+    Raises
+    ------
+    SiteError
+        Nobody can tell: this user may not look there.
+    """
+    names = _names_in(path.parent)
+    return path.name in names or (
+        anew(path).name not in names and any(name.endswith(SUFFIX) for name in names)
+    )
+
+
+def read_info(path: Path) -> SiteInfo:
+    """Read where a site comes from, and no more of it.
+
+    Raises
+    ------
+    SiteError
+        The file is missing or damaged.
+    """
+    return _read(path, whole=False)[0]
+
+
+def _read(
+    path: Path, *, whole: bool = True
+) -> tuple[SiteInfo, dict[str, NDArray[np.float32]]]:
+    _check_there(path)
     try:
         if path.stat().st_size > MAX_SITE_BYTES:
             raise SiteError(f"{path}: has more than {MAX_SITE_BYTES} bytes")
         with safe_open(path, framework="numpy") as file:
             info = _INFO.validate_json((file.metadata() or {})["info"])
-            return info, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+            names = file.keys() if whole else ()
+            return info, {name: file.get_tensor(name) for name in names}
     except (SafetensorError, OSError, KeyError, ValueError) as error:
         raise SiteError(
             f"{path}: is damaged ({error}). Move it away and learn the source again"
+        ) from error
+
+
+def _check_there(path: Path) -> None:
+    if path.name in _names_in(path.parent):
+        return
+    if is_learnt(path):
+        others = ", ".join(site.stem for site in sites_in(path.parent))
+        raise SiteError(
+            f"{path}: the source was learnt with another bundle ({others}). "
+            "Learn the source again: asd-agent learn"
+        )
+    raise SiteError(f"{path}: nothing has been learnt yet. Run asd-agent learn")
+
+
+def _names_in(folder: Path) -> set[str]:
+    try:
+        return {path.name for path in folder.iterdir()}
+    except (FileNotFoundError, NotADirectoryError):
+        return set()
+    except OSError as error:
+        raise SiteError(
+            f"{folder}: cannot be read: {error.strerror}. Give this user the folder, "
+            "or set state_dir to one that it may read"
         ) from error
 
 

@@ -2,7 +2,8 @@
 
 import importlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Literal
 
 from asd_agent.errors import BundleError, RuntimeMissing
@@ -16,6 +17,91 @@ log = logging.getLogger(__name__)
 RuntimeChoice = Literal["auto", "onnx", "tflite"]
 
 
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A model file that can run here, and what would run it."""
+
+    library: Library
+    model: ModelFile
+
+    def open(self, content: bytes, unit_shape: tuple[int, int], size: int) -> Embedder:
+        """Open the file.
+
+        Parameters
+        ----------
+        content
+            Of the file, already verified.
+        unit_shape
+            ``(bands, unit_frames)`` of the front end that feeds the network.
+        size
+            Values in one embedding.
+
+        Raises
+        ------
+        BundleError
+            The runtime refuses the file, or it does not fit.
+        """
+        onnx = self.library.runtime == "onnx"
+        kind = OnnxEmbedder if onnx else LitertEmbedder
+        embedder: Embedder = kind(self.library, self.model, content, unit_shape, size)
+        log.info("%s runs %s", self.library.label, self.model.file)
+        return embedder
+
+
+def candidates(
+    spec: EmbedderSpec,
+    prefer: RuntimeChoice = "auto",
+    wanted: RuntimeChoice = "auto",
+    *,
+    load: Load = importlib.import_module,
+) -> Iterator[Candidate]:
+    """Model files that can run here, the best first.
+
+    A library is imported when its turn comes: one that is not used would cost
+    start-up time and memory.
+
+    Parameters
+    ----------
+    spec
+        Model files in order of preference.
+    prefer
+        What the device is told: only files of that runtime; ``auto``: all.
+    wanted
+        What the bundle asks for: files of that runtime come first.
+    load
+        Imports a module by name.
+
+    Raises
+    ------
+    RuntimeMissing
+        No library that could run one of the files is installed.
+    BundleError
+        The bundle has no file for `prefer`.
+    """
+    models = [m for m in spec.models if prefer in ("auto", m.runtime)]
+    if not models:
+        held = ", ".join(model.file for model in spec.models)
+        raise BundleError(
+            f"the bundle has no {prefer} model, only {held}; "
+            "set runtime to auto or build the bundle with that file",
+            "no_runtime",
+        )
+    runtimes = list(dict.fromkeys(model.runtime for model in models))
+    found = False
+    for runtime in sorted(runtimes, key=lambda runtime: runtime != wanted):
+        library = find(runtime, load)
+        if library:
+            found = True
+            own = [m for m in models if m.runtime == runtime]
+            yield from (Candidate(library, m) for m in _ordered(own, library))
+    if not found:
+        commands = dict.fromkeys(INSTALL[model.runtime] for model in models)
+        raise RuntimeMissing(
+            "no library is installed that can run the bundle's models; "
+            f"install one: {', or '.join(commands)}"
+        )
+
+
 def open_embedder(
     spec: EmbedderSpec,
     read: Callable[[str], bytes],
@@ -24,10 +110,7 @@ def open_embedder(
     unit_shape: tuple[int, int],
     load: Load = importlib.import_module,
 ) -> Embedder:
-    """Open the first model of `spec` whose runtime is installed.
-
-    Only the library that is used is imported: the others would cost start-up
-    time and memory.
+    """Open the first of `candidates`.
 
     Parameters
     ----------
@@ -47,44 +130,16 @@ def open_embedder(
     RuntimeMissing
         No library that could run one of the files is installed.
     BundleError
-        A file is refused by its runtime or does not fit `unit_shape` or
+        The file is refused by its runtime or does not fit `unit_shape` or
         `spec.size`, or the bundle has no file for `prefer`.
     """
-    models = [m for m in spec.models if prefer in ("auto", m.runtime)]
-    if not models:
-        held = ", ".join(model.file for model in spec.models)
-        raise BundleError(
-            f"the bundle has no {prefer} model, only {held}; "
-            "set runtime to auto or build the bundle with that file"
-        )
-    for runtime in dict.fromkeys(model.runtime for model in models):
-        library = find(runtime, load)
-        if library:
-            model = _choose([m for m in models if m.runtime == runtime], library)
-            return _open(library, model, read(model.file), unit_shape, spec.size)
-    commands = dict.fromkeys(INSTALL[model.runtime] for model in models)
-    raise RuntimeMissing(
-        "no library is installed that can run the bundle's models; "
-        f"install one: {', or '.join(commands)}"
-    )
+    first = next(candidates(spec, prefer, load=load))
+    return first.open(read(first.model.file), unit_shape, spec.size)
 
 
-def _choose(models: list[ModelFile], library: Library) -> ModelFile:
+def _ordered(models: list[ModelFile], library: Library) -> list[ModelFile]:
     # tflite-runtime runs static int8 without XNNPACK, float32 with it: its int8
     # is the slower of the two.
     if library.package == "tflite_runtime":
-        models = sorted(models, key=lambda model: model.precision != "float32")
-    return models[0]
-
-
-def _open(
-    library: Library,
-    model: ModelFile,
-    content: bytes,
-    unit_shape: tuple[int, int],
-    size: int,
-) -> Embedder:
-    kind = OnnxEmbedder if library.runtime == "onnx" else LitertEmbedder
-    embedder: Embedder = kind(library, model, content, unit_shape, size)
-    log.info("%s runs %s", library.label, model.file)
-    return embedder
+        return sorted(models, key=lambda model: model.precision != "float32")
+    return models

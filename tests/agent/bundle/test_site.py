@@ -1,6 +1,7 @@
 """What was learnt on site is there as it was written, or an error says why not."""
 
 import errno
+import json
 import os
 from collections.abc import Callable
 from dataclasses import replace
@@ -13,7 +14,14 @@ from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
 from asd_agent.bundle.member import Member
-from asd_agent.bundle.site import Site, SiteMember, is_learnt
+from asd_agent.bundle.site import (
+    Site,
+    SiteMember,
+    anew,
+    is_learnt,
+    read_info,
+    sites_in,
+)
 from asd_agent.errors import SiteError
 from asd_agent.scoring.detector import KnnSpec, LofSpec
 from asd_agent.scoring.pooling import PoolingSpec
@@ -80,6 +88,46 @@ def test_nothing_learnt_yet(tmp_path: Path, members: list[Member]) -> None:
     path = Site.path(tmp_path, "pump", "forged-1")
     assert not is_learnt(path)
     assert "nothing has been learnt yet" in refusal(path, members)
+
+
+def test_what_was_learnt_with_another_bundle_is_not_nothing(
+    path: Path, site: Site, members: list[Member]
+) -> None:
+    """Else an update would take whatever the machine does now as normal."""
+    other = path.with_name("forged-2.safetensors")
+    assert is_learnt(other)
+    said = refusal(other, members)
+    assert "learnt with another bundle (forged-1). Learn the source again" in said
+    site.save(path.with_name("forged-0.safetensors"))
+    assert "(forged-0, forged-1)" in refusal(other, members)
+    # Unless somebody asks for that.
+    anew(other).touch()
+    assert not is_learnt(other)
+    assert "nothing has been learnt yet" in refusal(other, members)
+    site.save(other)
+    assert is_learnt(other)
+    assert [p.stem for p in sites_in(path.parent)] == [f"forged-{i}" for i in range(3)]
+
+
+def test_where_a_site_comes_from_can_be_read_alone(
+    path: Path, site: Site, members: list[Member]
+) -> None:
+    info = replace(site.info, sound="sound-1", kept_s=0.5)
+    replace(site, info=info).save(path)
+    assert read_info(path) == info == Site.load(path, members).info
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(SiteError, match="is damaged"):
+        read_info(path)
+
+
+def test_a_site_of_before_there_was_kept_sound(
+    path: Path, members: list[Member]
+) -> None:
+    with safe_open(path, framework="numpy") as file:
+        info = json.loads(file.metadata()["info"])
+    del info["sound"], info["kept_s"]
+    save_file(load_file(path), path, metadata={"info": json.dumps(info)})
+    assert Site.load(path, members).info.sound == ""
 
 
 @pytest.mark.parametrize("keep", [0, 7, 8, 100, 5000, -1])

@@ -12,7 +12,7 @@ import pytest
 from asd_agent.errors import BundleError, RuntimeMissing
 from asd_agent.inference.embedder import EmbedderSpec
 from asd_agent.inference.library import find
-from asd_agent.inference.open import RuntimeChoice, open_embedder
+from asd_agent.inference.open import RuntimeChoice, candidates, open_embedder
 from asd_export.files import FILES
 from support.tiny_models import EMBEDDER, SHAPE, SIZE, random_units, tiny_files
 
@@ -81,6 +81,34 @@ def test_order_of_the_bundle_decides() -> None:
     assert take(both, spec=spec) == "model.float32.tflite"
 
 
+@pytest.mark.parametrize(
+    ("packages", "prefer", "wanted", "first"),
+    [
+        (("onnxruntime", "ai_edge_litert"), "auto", "tflite", "model.int8.tflite"),
+        (("onnxruntime", "ai_edge_litert"), "auto", "onnx", "model.int8.onnx"),
+        (("onnxruntime", "ai_edge_litert"), "onnx", "tflite", "model.int8.onnx"),
+        (("onnxruntime",), "auto", "tflite", "model.int8.onnx"),
+        (("onnxruntime", "tflite_runtime"), "auto", "tflite", "model.float32.tflite"),
+    ],
+)
+def test_the_device_decides_then_the_bundle(
+    packages: tuple[str, ...], prefer: RuntimeChoice, wanted: RuntimeChoice, first: str
+) -> None:
+    found = candidates(EMBEDDER, prefer, wanted, load=Installed(*packages))
+    assert next(found).model.file == first
+
+
+def test_the_others_follow() -> None:
+    both = Installed("onnxruntime", "ai_edge_litert")
+    found = [c.model.file for c in candidates(EMBEDDER, wanted="tflite", load=both)]
+    assert found == [
+        "model.int8.tflite",
+        "model.float32.tflite",
+        "model.int8.onnx",
+        "model.float32.onnx",
+    ]
+
+
 def test_a_library_that_is_not_used_is_not_imported() -> None:
     both = Installed("onnxruntime", "ai_edge_litert")
     take(both, "tflite")
@@ -105,8 +133,10 @@ def test_nothing_installed_says_what_to_type(prefer: RuntimeChoice, hint: str) -
 
 def test_a_bundle_without_the_asked_runtime_says_what_it_has() -> None:
     spec = EmbedderSpec(size=SIZE, models=(FILES["onnx-int8"],))
-    with pytest.raises(BundleError, match=r"no tflite model, only model\.int8\.onnx"):
+    wrong = r"no tflite model, only model\.int8\.onnx"
+    with pytest.raises(BundleError, match=wrong) as caught:
         take(Installed("onnxruntime", "ai_edge_litert"), "tflite", spec)
+    assert caught.value.reason == "no_runtime"
 
 
 def test_a_library_that_breaks_on_import_counts_as_missing(
