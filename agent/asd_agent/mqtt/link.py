@@ -7,14 +7,20 @@ decides what is sent again.
 
 import select
 import socket
+import struct
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 import paho.mqtt.client as paho
-from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
+from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
+
+# paho 2.1 has one of its own here, later versions the one of `paho.mqtt`.
+from paho.mqtt.properties import MQTTException  # type: ignore[attr-defined]
 
 from asd_agent.config import MqttConfig
+from asd_agent.mqtt.inbox import MAX_PLAIN_BYTES, SLACK_BYTES, Inbox, Want
+from asd_agent.mqtt.limited import LimitedClient, largest_packet
 from asd_agent.mqtt.payloads import OFFLINE
 from asd_agent.mqtt.security import password, tls_context
 
@@ -27,6 +33,8 @@ OTHER_PROTOCOL = frozenset(
     {"Malformed packet", "Protocol error", "Unsupported protocol version"}
 )
 """Answers to CONNECT of a broker that does not speak the protocol"""
+NOT_MQTT = (struct.error, LookupError, ValueError, MQTTException)
+"""What paho may raise over bytes that follow no rule"""
 
 OnAck = Callable[[int, str | None], None]
 """Called with a message number and, if the broker refused it, its reason"""
@@ -41,7 +49,7 @@ class OtherProtocol(LinkDown):
 
 
 class Link:
-    """An open connection.
+    """An open connection, by which the topics that the inbox wants are read.
 
     Raises
     ------
@@ -59,17 +67,28 @@ class Link:
         client_id: str,
         status_topic: str,
         protocol: Protocol,
+        *,
         on_ack: OnAck,
+        inbox: Inbox,
     ) -> None:
         self.unacknowledged: set[int] = set()
         """Numbers of the messages that the broker has not acknowledged"""
         self.protocol = protocol
         self._on_ack = on_ack
+        self._inbox = inbox
+        self._asked: dict[str, Want] = {}
+        self._asking: dict[int, str] = {}
+        self._leaving: dict[int, Want] = {}
         self._answer: str | None = None
         self._lost: str | None = None
         self._client = self._make_client(config, client_id, status_topic)
         try:
-            self._client.connect(config.host, config.port, config.keepalive_s)
+            self._client.connect(
+                config.host,
+                config.port,
+                config.keepalive_s,
+                properties=largest_packet() if protocol == 5 else None,
+            )
         except (OSError, UnicodeError) as error:
             raise LinkDown(str(error)) from error
         self._await_answer()
@@ -85,8 +104,7 @@ class Link:
             The connection was lost in sending.
         """
         sent = self._client.publish(topic, body, qos, retain)
-        if sent.rc != paho.MQTT_ERR_SUCCESS:
-            raise LinkDown(paho.error_string(sent.rc))
+        self._sure(sent.rc)
         if qos:
             self.unacknowledged.add(sent.mid)
         return sent.mid
@@ -112,12 +130,36 @@ class Link:
         if wake in readable and wake is not None:
             wake.recv(4096)
         if held or connection in readable:
-            self._client.loop_read()
+            self._read_packets()
         if writable:
             self._client.loop_write()
         self._client.loop_misc()
+        if self._client.refused_bytes:
+            limit = self._client.limit_bytes
+            self._inbox.refuse(self._client.refused_bytes, limit)
+            raise LinkDown("we hung up: a message is too large")
         if self._lost is not None:
             raise LinkDown(self._lost)
+
+    def read(self, wanted: Mapping[str, Want]) -> None:
+        """Be sent these topics from now on, and no others.
+
+        Raises
+        ------
+        LinkDown
+            The connection was lost in asking.
+        """
+        for topic in [topic for topic in self._asked if topic not in wanted]:
+            sent, number = self._client.unsubscribe(topic)
+            self._sure(sent)
+            self._leaving[number or 0] = self._asked.pop(topic)
+        for topic, want in wanted.items():
+            if self._asked.get(topic) != want:
+                self._asked[topic] = want
+                self._limit()
+                sent, number = self._client.subscribe(topic, qos=1)
+                self._sure(sent)
+                self._asking[number or 0] = topic
 
     def close(self) -> None:
         """Say good-bye, unless something is unacknowledged: then the will speaks."""
@@ -129,8 +171,8 @@ class Link:
 
     def _make_client(
         self, config: MqttConfig, client_id: str, status_topic: str
-    ) -> paho.Client:
-        client = paho.Client(
+    ) -> LimitedClient:
+        client = LimitedClient(
             CallbackAPIVersion.VERSION2,
             client_id=client_id,
             protocol=MQTTProtocolVersion(self.protocol),
@@ -145,6 +187,9 @@ class Link:
         client.on_connect = self._answered
         client.on_disconnect = self._disconnected
         client.on_publish = self._acknowledged
+        client.on_message = self._received
+        client.on_subscribe = self._subscribed
+        client.on_unsubscribe = self._unsubscribed
         return client
 
     def _await_answer(self) -> None:
@@ -184,3 +229,41 @@ class Link:
             return  # paho reports messages of QoS 0 as well, once written
         self.unacknowledged.remove(number)
         self._on_ack(number, str(reason) if reason.is_failure else None)
+
+    def _read_packets(self) -> None:
+        try:
+            self._client.loop_read()
+        except NOT_MQTT as error:
+            raise LinkDown(f"the broker sends what is not MQTT: {error}") from error
+
+    def _received(self, _client: Any, _data: Any, message: paho.MQTTMessage) -> None:
+        try:
+            topic = message.topic
+        except UnicodeDecodeError:
+            topic = ""  # no topic of ours: the inbox counts it as one not asked for
+        self._inbox.deliver(topic, bytes(message.payload))
+
+    def _subscribed(
+        self, _client: Any, _data: Any, number: int, reasons: Any, _properties: Any
+    ) -> None:
+        topic = self._asking.pop(number, "")
+        for reason in reasons:
+            if reason.is_failure:
+                self._inbox.deny(topic, str(reason))
+
+    def _unsubscribed(
+        self, _client: Any, _data: Any, number: int, _reasons: Any, _properties: Any
+    ) -> None:
+        # Until now the topic's messages were on their way: the limit held for them.
+        self._leaving.pop(number, None)
+        self._limit()
+
+    def _limit(self) -> None:
+        wants = (*self._asked.values(), *self._leaving.values())
+        most = max((want.most_bytes for want in wants), default=0)
+        self._client.limit_bytes = max(most, MAX_PLAIN_BYTES) + SLACK_BYTES
+
+    @staticmethod
+    def _sure(code: MQTTErrorCode) -> None:
+        if code != paho.MQTT_ERR_SUCCESS:
+            raise LinkDown(paho.error_string(code))

@@ -6,19 +6,24 @@ changes its meaning or goes. Nothing here names a file, a host or a secret.
 
 import json
 import math
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, Literal
 
 from asd_agent.mqtt.clock import Anchor, rfc3339
 from asd_agent.scoring.decision import Decision, Event
+from asd_agent.update.report import Report
 
 VERSION = 1
 ONLINE = "online"
 OFFLINE = "offline"
+MAX_DETAIL = 200
+"""Characters of the sentence that says how an update is doing"""
 
 Payload = dict[str, Any]
+_ADDRESS = re.compile(r"\b\d{1,3}(\.\d{1,3}){3}\b|::|\[[0-9a-fA-F:]+\]|[\w-]:\d{2,5}\b")
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +132,8 @@ def info(
     bundle_id: str,
     bundle_version: int,
     runtime: str,
+    device_class: str,
+    groups: Sequence[str],
     sources: Iterable[SourceInfo],
 ) -> Payload:
     """Describe what runs: `version` of the agent, `runtime` of the network."""
@@ -137,6 +144,8 @@ def info(
         "started": rfc3339(started),
         "agent": version,
         "runtime": runtime,
+        "device_class": device_class,
+        "groups": list(groups),
         "bundle": {"id": bundle_id, "version": bundle_version},
         "sources": [asdict(source) for source in sources],
     }
@@ -167,6 +176,55 @@ def health(
         "messages_waiting": waiting,
         "sources": [_source_health(source) for source in sources],
     }
+
+
+def bundle_state(
+    report: Report,
+    device: str,
+    *,
+    now: datetime,
+    running: tuple[str, int],
+    clock_synced: bool,
+) -> Payload:
+    """Describe how an update does; `running` is the bundle that decides now."""
+    return {
+        "v": VERSION,
+        "device": device,
+        "ts": rfc3339(now),
+        "state": report.state,
+        "step": report.step,
+        "reason": report.reason,
+        "detail": None if report.detail is None else sayable(report.detail),
+        "bundle": _bundle(report.id, report.version) if report.id else None,
+        "running": _bundle(*running),
+        "bytes": report.bytes,
+        "total_bytes": report.total or None,
+        "windows": report.windows,
+        "windows_needed": report.needed,
+        "clock_synced": clock_synced,
+    }
+
+
+def sayable(text: str) -> str:
+    """Take out of a sentence what shall not leave the device.
+
+    Of a path its last part is left, of an address nothing: texts of errors were
+    written for the log of the device.
+    """
+    printable = "".join(c if c.isprintable() else " " for c in text)
+    words = [_sayable_word(word) for word in printable.split()]
+    said = " ".join(word for word in words if word)
+    return said if len(said) <= MAX_DETAIL else f"{said[: MAX_DETAIL - 3]}..."
+
+
+def _sayable_word(word: str) -> str:
+    if "://" in word or "@" in word or _ADDRESS.search(word):
+        return "..."
+    return re.split(r"[/\\]", word.rstrip("/\\"))[-1]
+
+
+def _bundle(name: str, version: int) -> Payload:
+    return {"id": name, "version": version}
 
 
 def encode(payload: Mapping[str, Any]) -> bytes:

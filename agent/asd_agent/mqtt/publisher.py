@@ -3,6 +3,7 @@
 Rules: one thread owns the connection; everybody else only leaves messages.
 States, info and health are slots whose newest content is published on every
 connect. Decisions go through an outbox and are forgotten when acknowledged.
+What is read goes to an inbox, from which others take it.
 """
 
 import logging
@@ -16,8 +17,10 @@ from typing import Any
 from asd_agent.config import MqttConfig
 from asd_agent.errors import ConfigError
 from asd_agent.mqtt import payloads
+from asd_agent.mqtt.inbox import Inbox
 from asd_agent.mqtt.link import NAMES, Link, LinkDown, OtherProtocol, Protocol
 from asd_agent.mqtt.outbox import MemoryOutbox, Outbox, Row
+from asd_agent.mqtt.quiet import Quiet
 from asd_agent.mqtt.security import password, tls_context
 from asd_agent.mqtt.topics import Topics
 
@@ -31,8 +34,6 @@ SPECTRUM_S = 1.0
 """Seconds between two spectra of one source"""
 CLOSE_S = 1.5
 """Seconds for the last messages; `close` as a whole takes at most 2"""
-QUIET_S = 60.0
-"""Seconds between two log lines about the same trouble"""
 
 
 class Publisher:
@@ -65,11 +66,13 @@ class Publisher:
         self._seq = 0
         self._refused = 0
         self._keys: dict[int, int] = {}
-        self._said_s: dict[str, float] = {}
+        self._quiet = Quiet(clock)
         self._connected = False
         self._closing = threading.Event()
         self._wake, self._bell = socket.socketpair()
         self._bell.setblocking(False)
+        self.inbox = Inbox(self._ring, clock=clock)
+        """What is read from the broker"""
         self._thread = threading.Thread(target=self._run, name="mqtt", daemon=True)
 
     @property
@@ -136,8 +139,16 @@ class Publisher:
 
     def health(self, payload: Mapping[str, Any]) -> None:
         """Leave how the agent does, as `payloads.health` made it."""
+        self.tell(self._topics.health, payload)
+
+    def info(self, payload: Mapping[str, Any]) -> None:
+        """Replace what runs here, as `payloads.info` made it."""
+        self.tell(self._topics.info, payload)
+
+    def tell(self, topic: str, payload: Mapping[str, Any]) -> None:
+        """Leave the newest content of a retained topic; it is sent on every connect."""
         with self._lock:
-            self._fill(self._topics.health, payload)
+            self._fill(topic, payload)
         self._ring()
 
     def close(self) -> None:
@@ -198,7 +209,14 @@ class Publisher:
 
     def _open(self, protocol: Protocol) -> Link:
         status = self._topics.status
-        link = Link(self._config, self._client_id, status, protocol, self._acknowledged)
+        link = Link(
+            self._config,
+            self._client_id,
+            status,
+            protocol,
+            on_ack=self._acknowledged,
+            inbox=self.inbox,
+        )
         log.info("MQTT: connected to %s, MQTT %s", self._config.host, NAMES[protocol])
         return link
 
@@ -212,6 +230,7 @@ class Publisher:
         try:
             while not self._closing.is_set():
                 self._flush(link)
+                link.read(self.inbox.wanted())
                 link.pump(self._wake, self._config.keepalive_s / 4)
             self._farewell(link)
         finally:
@@ -258,16 +277,9 @@ class Publisher:
         if refusal is not None:
             own = f"{self._config.root}/{self._topics.device}/#"
             text = "MQTT: the broker refuses messages: %s. Let user %s write to %s"
-            self._say("refused", text, refusal, self._config.username, own)
+            self._quiet.say("refused", text, refusal, self._config.username, own)
 
     def _tell_down(self, error: Exception) -> None:
         where = f"{self._config.host}:{self._config.port}"
         text = "MQTT: %s: %s; trying again, %d messages wait, %d given up"
-        self._say("link", text, where, str(error), self.waiting, self.dropped)
-
-    def _say(self, trouble: str, text: str, *values: object) -> None:
-        """Log a warning, at most once a minute for each kind of trouble."""
-        now_s = self._clock()
-        if now_s - self._said_s.get(trouble, -QUIET_S) >= QUIET_S:
-            self._said_s[trouble] = now_s
-            log.warning(text, *values)
+        self._quiet.say("link", text, where, str(error), self.waiting, self.dropped)

@@ -1,11 +1,11 @@
-"""The MQTT topics of one device."""
+"""The MQTT topics of one device, and of the files that all devices share."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class Topics:
-    """Names of everything that a device publishes; docs/mqtt.md is the contract."""
+    """Names of all that a device publishes and reads; docs/mqtt.md is the contract."""
 
     root: str
     """First level or levels, shared by the whole plant, such as ``factory``"""
@@ -31,6 +31,20 @@ class Topics:
     def health(self) -> str:
         """How it runs: QoS 1, retained."""
         return self._of("health")
+
+    @property
+    def bundle_desired(self) -> str:
+        """What this device shall run; it reads this: QoS 1, retained."""
+        return self._of("bundle", "desired")
+
+    @property
+    def bundle_state(self) -> str:
+        """How far the update of this device is: QoS 1, retained."""
+        return self._of("bundle", "state")
+
+    def member(self, sha256: str) -> str:
+        """One file of a bundle under its SHA-256, for every device: QoS 1, retained."""
+        return f"{self.root}/bundles/{sha256}"
 
     def state(self, source: str) -> str:
         """Present state of one source: QoS 1, retained."""

@@ -1,19 +1,26 @@
 """The published payloads against docs/mqtt: field names are frozen there."""
 
+import base64
 import json
 import re
 from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import jsonschema
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from asd_agent.mqtt import payloads
 from asd_agent.mqtt.topics import Topics
 from asd_agent.scoring.decision import State
+from asd_agent.update.desired import Desired, decode, encode
+from asd_agent.update.report import Report, Step
+from asd_agent.update.report import State as UpdateState
 from support.decisions import ALARM, BY_STATE, NORMAL, ORIGIN, SPECTRUM
+from support.staging import files, manifest_of
 
 DOCS = Path(__file__).parents[3] / "docs"
 NOW = datetime(2026, 11, 21, 12, tzinfo=timezone.utc)
@@ -25,6 +32,8 @@ INFO = payloads.info(
     bundle_id="pump-a",
     bundle_version=3,
     runtime="onnxruntime 1.20.1",
+    device_class="pi-4",
+    groups=["line-3"],
     sources=[payloads.SourceInfo("gearbox", "microphone", 16_000)],
 )
 HEALTH = payloads.health(
@@ -41,6 +50,29 @@ HEALTH = payloads.health(
         payloads.SourceHealth("pump", "learning", None, 0, 0, None),
     ],
 )
+REPORT = Report(
+    id="pump-a",
+    version=4,
+    state="trial",
+    step="trial",
+    bytes=1_840_332,
+    total=1_840_332,
+    windows=7,
+    needed=20,
+)
+BUNDLE_STATE = payloads.bundle_state(
+    REPORT, "press-07", now=NOW, running=("pump-a", 4), clock_synced=True
+)
+MANIFEST = b'{"schema_version": 1, ...}'
+SIGNATURE = bytes(range(64))
+DESIRED = {
+    "v": 1,
+    "id": "pump-a",
+    "version": 4,
+    "manifest": base64.b64encode(MANIFEST).decode(),
+    "signature": base64.b64encode(SIGNATURE).decode(),
+    "base_url": None,
+}
 ANOMALY_FIELDS = [
     "v",
     "device",
@@ -84,6 +116,8 @@ FIELDS = {
         "started",
         "agent",
         "runtime",
+        "device_class",
+        "groups",
         "bundle",
         "sources",
     ],
@@ -99,8 +133,57 @@ FIELDS = {
         "messages_waiting",
         "sources",
     ],
+    "bundle_state": [
+        "v",
+        "device",
+        "ts",
+        "state",
+        "step",
+        "reason",
+        "detail",
+        "bundle",
+        "running",
+        "bytes",
+        "total_bytes",
+        "windows",
+        "windows_needed",
+        "clock_synced",
+    ],
+    "bundle_desired": ["v", "id", "version", "manifest", "signature", "base_url"],
     "spectrum": ["v", "device", "source", "ts", "lo_hz", "hi_hz", "level_db"],
 }
+OPTIONAL = {
+    "anomaly": ALARM_FIELDS,
+    "bundle_desired": ["v", "signature", "base_url"],
+}
+REASONS = [
+    "unsigned",
+    "untrusted",
+    "malformed",
+    "device_class",
+    "not_newer",
+    "rejected_before",
+    "too_large",
+    "changed",
+    "missing_file",
+    "extra_file",
+    "not_plain",
+    "unavailable",
+    "differs",
+    "no_runtime",
+    "crashed",
+    "hung",
+    "not_finite",
+    "identical",
+    "too_slow",
+    "error",
+    "disk_full",
+    "nothing_kept",
+    "pinned",
+    "broken",
+    "starts",
+    "by_hand",
+]
 
 
 def schema(name: str) -> Any:
@@ -126,7 +209,7 @@ def test_field_names_are_frozen(name: str) -> None:
     contract = schema(name)
     assert list(contract["properties"]) == FIELDS[name]
     assert contract["additionalProperties"] is False
-    optional = ALARM_FIELDS if name == "anomaly" else []
+    optional = OPTIONAL.get(name, [])
     assert contract["required"] == [f for f in FIELDS[name] if f not in optional]
 
 
@@ -179,6 +262,87 @@ def test_an_alarm_must_say_why(field: str) -> None:
         valid("anomaly", payload)
 
 
+@pytest.mark.parametrize("state", get_args(UpdateState))
+@pytest.mark.parametrize("reason", [None, *REASONS])
+def test_a_report_of_every_state_and_reason_is_valid(
+    state: Any, reason: str | None
+) -> None:
+    report = replace(REPORT, state=state, reason=reason, detail="model.onnx: changed")
+    payload = bundle_state(report)
+    valid("bundle_state", payload)
+    assert list(payload) == FIELDS["bundle_state"]
+
+
+def bundle_state(report: Report) -> Any:
+    payload = payloads.bundle_state(
+        report, "press-07", now=NOW, running=("default-3", 1), clock_synced=False
+    )
+    return json.loads(payloads.encode(payload))
+
+
+def test_states_steps_and_reasons_are_those_of_the_schema() -> None:
+    properties = schema("bundle_state")["properties"]
+    assert properties["state"]["enum"] == list(get_args(UpdateState))
+    assert properties["step"]["enum"] == list(get_args(Step))
+    assert properties["reason"]["enum"] == [*REASONS, None]
+
+
+def test_what_is_not_known_of_an_update_is_null() -> None:
+    unknown = Report("", 0, "rejected", "verify", reason="malformed")
+    payload = bundle_state(unknown)
+    valid("bundle_state", payload)
+    assert (payload["bundle"], payload["total_bytes"]) == (None, None)
+
+
+@given(st.text() | st.from_regex(r"[/~.@:\\\[\]a-z0-9 ]{0,40}", fullmatch=True))
+def test_no_detail_breaks_the_contract(detail: str) -> None:
+    valid("bundle_state", bundle_state(replace(REPORT, detail=detail)))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"detail": "/var/lib/asd/bundles is full"},
+        {"detail": "https://user:word@files.example"},
+        {"reason": "because"},
+        {"state": "installed"},
+        {"path": "/var/lib/asd"},
+        {"bytes": -1},
+    ],
+)
+def test_the_schema_refuses_a_report_that_is_wrong(change: dict[str, Any]) -> None:
+    with pytest.raises(jsonschema.ValidationError):
+        valid("bundle_state", BUNDLE_STATE | change)
+
+
+def test_a_wish_is_what_the_push_writes() -> None:
+    manifest = manifest_of(files())
+    for signature, base_url in ((SIGNATURE, None), (b"", "https://files.example/a")):
+        wish = Desired(manifest, signature, base_url)
+        payload = json.loads(encode(wish))
+        valid("bundle_desired", payload)
+        assert list(payload) == FIELDS["bundle_desired"]
+        assert base64.b64decode(payload["manifest"]) == manifest
+    read = decode(json.dumps(DESIRED).encode())
+    assert read == Desired(MANIFEST, SIGNATURE, None, "pump-a", 4)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"base_url": "https://user:word@files.example/a"},
+        {"base_url": "https://files.example/a?token=word"},
+        {"base_url": "ftp://files.example/a"},
+        {"manifest": "not base64!"},
+        {"version": 0},
+        {"id": "../a"},
+    ],
+)
+def test_the_schema_refuses_a_wish_that_is_wrong(change: dict[str, Any]) -> None:
+    with pytest.raises(jsonschema.ValidationError):
+        valid("bundle_desired", DESIRED | change)
+
+
 def test_the_page_shows_what_is_really_sent() -> None:
     page = (DOCS / "mqtt.md").read_text()
     shown = [
@@ -186,12 +350,22 @@ def test_the_page_shows_what_is_really_sent() -> None:
     ]
     alarm = payloads.anomaly(ALARM, ORIGIN) | {"seq": 4182}
     spectrum = payloads.spectrum(replace(NORMAL, spectrum=SPECTRUM), ORIGIN)
-    assert shown == [alarm, payloads.state(alarm), INFO, HEALTH, spectrum]
+    published = [alarm, payloads.state(alarm), INFO, HEALTH, spectrum]
+    assert shown == [*published, DESIRED, BUNDLE_STATE]
 
 
 def test_the_page_names_every_topic() -> None:
     page = (DOCS / "mqtt.md").read_text()
     topics = Topics("<root>", "<device>")
     names = [topics.anomaly, topics.status, topics.info, topics.health]
+    names += [topics.bundle_desired, topics.bundle_state, topics.member("<sha256>")]
     for topic in (*names, topics.state("<source>"), topics.spectrum("<source>")):
         assert f"`{topic}`" in page
+
+
+def test_the_access_rules_of_the_page_are_those_that_ship() -> None:
+    page = (DOCS / "mqtt.md").read_text()
+    shown = {line.strip() for line in re.findall(r"^ *pattern .*", page, re.M)}
+    shipped = (DOCS.parent / "deploy" / "mosquitto" / "acl").read_text().splitlines()
+    assert len(shown) > 5
+    assert shown <= set(shipped)

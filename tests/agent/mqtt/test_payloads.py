@@ -112,3 +112,31 @@ def test_a_spectrum_is_three_lists_of_one_length() -> None:
 
 def test_a_decision_without_spectrum_shows_none() -> None:
     assert payloads.spectrum(NORMAL, ORIGIN) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("the disk is full", "the disk is full"),
+        ("/var/lib/asd/model.onnx: is missing", "model.onnx: is missing"),
+        ("C:\\keys\\factory.pub is no key", "factory.pub is no key"),
+        (
+            "no answer of https://user:word@files.example/a today",
+            "no answer of ... today",
+        ),
+        ("no answer of ops@files.example", "no answer of ..."),
+        ("no route to 192.168.7.31, sorry", "no route to ... sorry"),
+        ("no route to [fe80::1]", "no route to ..."),
+        ("broker.example:8883 is away", "... is away"),
+        ("two\nlines\tand \x1b[31m red", "two lines and [31m red"),
+        ("/", ""),
+    ],
+)
+def test_a_sentence_leaves_the_device_without_places(text: str, said: str) -> None:
+    assert payloads.sayable(text) == said
+
+
+def test_a_long_sentence_is_cut() -> None:
+    said = payloads.sayable("word " * 100)
+    assert len(said) == payloads.MAX_DETAIL
+    assert said.endswith("...")

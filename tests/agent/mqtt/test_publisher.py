@@ -8,14 +8,11 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from asd_agent.config import MqttConfig
 from asd_agent.errors import ConfigError
 from asd_agent.mqtt import payloads
 from asd_agent.mqtt.outbox import MemoryOutbox
@@ -30,6 +27,7 @@ from support.broker import (
     wait_for,
 )
 from support.decisions import ALARM, NORMAL, ORIGIN, SPECTRUM
+from support.publishers import connected, plain, publishing
 
 ANOMALY = "factory/press-07/anomaly"
 STATUS = "factory/press-07/status"
@@ -44,27 +42,6 @@ UNCLOSED = pytest.mark.filterwarnings(
     # paho leaves the socket of a failed handshake to be closed when it is freed
     "ignore:.*SSLSocket:pytest.PytestUnraisableExceptionWarning"
 )
-
-
-def plain(port: int, **keys: Any) -> MqttConfig:
-    settings = {"host": "127.0.0.1", "port": port, "tls": False, "interval_s": 0.1}
-    return MqttConfig.model_validate(settings | keys)
-
-
-@contextmanager
-def publishing(config: MqttConfig, **parts: Any) -> Iterator[Publisher]:
-    """A started publisher that tries again at once and paces by nobody's clock."""
-    quick = {"uniform": lambda low, high: min(high, 0.05)}
-    publisher = Publisher(config, "press-07", {"v": 1}, **(quick | parts))
-    publisher.start()
-    try:
-        yield publisher
-    finally:
-        publisher.close()
-
-
-def connected(publisher: Publisher) -> None:
-    wait_for(lambda: publisher.connected, "connected")
 
 
 def changes(publisher: Publisher, count: int) -> None:

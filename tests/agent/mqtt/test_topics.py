@@ -7,6 +7,9 @@ def test_topics_are_those_of_the_contract() -> None:
     assert topics.status == "factory/press-07/status"
     assert topics.info == "factory/press-07/info"
     assert topics.health == "factory/press-07/health"
+    assert topics.bundle_desired == "factory/press-07/bundle/desired"
+    assert topics.bundle_state == "factory/press-07/bundle/state"
+    assert topics.member("00ff") == "factory/bundles/00ff"
     assert topics.state("gearbox") == "factory/press-07/gearbox/state"
     assert topics.spectrum("gearbox") == "factory/press-07/gearbox/spectrum"
 
