@@ -43,11 +43,19 @@ ROOMS: dict[str, set[str]] = {
     "config": {"errors"},
     "config_file": {"config", "errors"},
     "bundle": CORE | {"child"},
-    "mqtt": {"config", "scoring", "errors", "bundle"},
+    "mqtt": {"config", "scoring", "errors", "bundle", "update"},
     "hearing": SOUND,
     "judge": SOUND | {"hearing"},
     "pipeline": SOUND | {"hearing", "judge"},
     "learn": SOUND | {"hearing", "pipeline"},
+    "kept": {"bundle", "capture", "errors"},
+    "flac": {"capture", "kept"},
+    "keeper": SOUND | {"hearing", "kept", "flac"},
+    "learning": SOUND | {"hearing", "learn", "keeper", "kept"},
+    "update": {"bundle", "config", "scoring", "errors"},
+    "engine": {"bundle", "config", "setup"},
+    "ear": SOUND | {"config", "setup", "update", "engine", "pipeline", "learning"},
+    "ears": SOUND | {"update", "ear"},
 }
 """Parts of the agent that each lower part may import, besides itself"""
 PICKLERS = frozenset({"pickle", "cPickle", "dill", "joblib", "shelve", "marshal"})
@@ -164,7 +172,10 @@ print("LOADED", *sorted(loaded & set({heavy})))
 """
 
 
-@pytest.mark.parametrize("words", [["--help"], ["replay", "--help"], ["--version"]])
+@pytest.mark.parametrize(
+    "words",
+    [["--help"], ["replay", "--help"], ["bundle", "install", "--help"], ["--version"]],
+)
 def test_help_is_at_once_there(words: list[str]) -> None:
     heavy = sorted(
         HEAVY

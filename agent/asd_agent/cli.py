@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from asd_agent import __version__
+from asd_agent import __version__, bundle_cli
 from asd_agent.errors import AsdError, ConfigError
 
 EXIT_CODES = """\
@@ -70,6 +70,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_learn(verbs)
     _add_replay(verbs)
     _add_devices(verbs)
+    bundle_cli.add(verbs, _verb)
     return parser
 
 

@@ -44,6 +44,15 @@ class Hearing:
         self._begun = False
         self._gap = False
         self._clipped_past = 0
+        self.not_finite = 0
+        """Units of sound for which a network gave what is no number"""
+        self._first: tuple[Array, ...] = ()
+        self._same = [True] * len(members)
+
+    @property
+    def stuck(self) -> bool:
+        """Whether a member gives the same vector for all that it has heard."""
+        return any(self._same)
 
     def hear(self, block: Block) -> Iterator[Heard]:
         """Take samples; yield each unit that they complete."""
@@ -82,6 +91,22 @@ class Hearing:
             levels = self._members[0].groups.levels(units[0].values)
         if not all(np.isfinite(vector).all() for vector in vectors):
             # Out of a network that overflowed; one would spoil every window after.
+            self.not_finite += 1
             verdict, vectors = Verdict.NO_SIGNAL, ()
+        self._compare(vectors)
         end_sample = units[0].start + len(samples)
         return Heard(end_sample, vectors, levels, health.level_dbfs, verdict, self._gap)
+
+    def _compare(self, vectors: tuple[Array, ...]) -> None:
+        """Note which members have given more than one vector."""
+        if not vectors or not any(self._same):
+            return
+        if not self._first:
+            self._first = tuple(vector.copy() for vector in vectors)
+            return
+        self._same = [
+            same and np.array_equal(first, vector)
+            for same, first, vector in zip(
+                self._same, self._first, vectors, strict=True
+            )
+        ]

@@ -24,7 +24,8 @@ class Pipeline:
     def __init__(
         self, members: Sequence[Member], site: Site, rule: AlarmRule, per_week: float
     ) -> None:
-        self._hearing = Hearing(members)
+        self.hearing = Hearing(members)
+        """What hears for it"""
         features = members[0].spec.features
         self._units = members[0].spec.pooling.units
         self._unit_samples = features.unit_samples
@@ -58,7 +59,7 @@ class Pipeline:
         Until the first is whole the score is that of the units heard so far,
         `gap` is set, and the state stays as it was: `learning` at the start.
         """
-        for heard in self._hearing.hear(block):
+        for heard in self.hearing.hear(block):
             yield self._decide(heard)
 
     def _decide(self, heard: Heard) -> Decision:

@@ -15,6 +15,7 @@ from asd_agent.hearing import Hearing
 from asd_agent.judge import Judge, judge_clip
 from asd_agent.pipeline import Pipeline, window_step_s
 from asd_agent.progress import Progress
+from asd_agent.relearn import ensure_sites
 from asd_agent.scoring.decision import Decision, State
 from asd_agent.setup import (
     alarm_rule,
@@ -39,6 +40,8 @@ def replay(
 ) -> Iterator[Record | SoundError]:
     """Score recordings against what was learnt of `source`.
 
+    If that was with another bundle it is learnt again first, from kept sound.
+
     Yields
     ------
     Record
@@ -53,6 +56,8 @@ def replay(
     """
     bundle = open_bundle(config)
     members = members_of(config, bundle)
+    alone = config.model_copy(update={"sources": (source,)})
+    ensure_sites(alone, bundle.path, bundle.manifest, members)
     site = Site.load(site_path(config, source, bundle.manifest.id), members)
     files = recordings(paths)
     if not per_file:

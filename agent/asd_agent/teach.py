@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import TextIO
 
 from asd_agent.bundle.member import Member
+from asd_agent.bundle.site import SiteInfo
 from asd_agent.capture.recording import Recording, recordings
 from asd_agent.config import Config, SourceConfig
-from asd_agent.hearing import Hearing
-from asd_agent.learn import Learner
+from asd_agent.learning import Learning
 from asd_agent.progress import Progress
 from asd_agent.setup import (
     alarm_rule,
@@ -46,20 +46,35 @@ def teach(
     check_state_dir(config.state_dir)
     bundle = open_bundle(config)
     members = members_of(config, bundle)
-    learner = Learner(members)
-    if paths is not None:
-        _hear_files(learner, members, recordings(paths), source.channel, screen)
-    else:
-        _hear_source(learner, members, source, 60 * (minutes or 0.0), screen)
-    site = learner.site(bundle.manifest.id, datetime.now(timezone.utc))
     path = site_path(config, source, bundle.manifest.id)
-    site.save(path)
-    support = learner.support(site, alarm_rule(config.alarm), config.alarm.per_week)
-    return f"{source.name}: {support.sentences(config.alarm.per_week)}\nwritten: {path}"
+    with Learning(members, path, source.learn.keep_bytes) as learning:
+        if paths is not None:
+            _hear_files(learning, members, recordings(paths), source.channel, screen)
+        else:
+            _hear_source(learning, members, source, 60 * (minutes or 0.0), screen)
+        site = learning.finish(bundle.manifest.id, datetime.now(timezone.utc))
+    per_week = config.alarm.per_week
+    support = learning.support(site, alarm_rule(config.alarm), per_week)
+    return (
+        f"{source.name}: {support.sentences(per_week)}\n"
+        f"{kept_sentence(site.info)}\nwritten: {path}"
+    )
+
+
+def kept_sentence(info: SiteInfo) -> str:
+    """Say how much of the sound that was learnt is kept."""
+    if not info.sound:
+        return "kept: no sound; a later bundle cannot learn from it"
+    if info.kept_s < info.seconds:
+        return (
+            f"kept: {info.kept_s:.0f} of {info.seconds:.0f} s of sound, as far as "
+            "learn.keep_bytes allows; a later bundle learns from these"
+        )
+    return f"kept: {info.kept_s:.0f} s of sound; a later bundle learns from it"
 
 
 def _hear_files(
-    learner: Learner,
+    learning: Learning,
     members: list[Member],
     files: list[Path],
     channel: int,
@@ -68,34 +83,30 @@ def _hear_files(
     """Hear each file on its own."""
     with Progress(screen, "learning", len(files), "files") as progress:
         for file in files:
-            hearing = Hearing(members)
             units = 0
             for block in blocks_of(Recording(file, channel), members):
-                for heard in hearing.hear(block):
-                    learner.add(heard)
-                    units += 1
+                units += sum(1 for _ in learning.hear(block))
             if not units:
                 raise too_short(str(file), members)
-            learner.end_segment()
+            learning.end_recording()
             progress.add(1)
 
 
 def _hear_source(
-    learner: Learner,
+    learning: Learning,
     members: list[Member],
     source: SourceConfig,
     seconds: float,
     screen: TextIO,
 ) -> None:
     """Hear the source itself for so long, or to the end of its recording."""
-    hearing = Hearing(members)
     with (
         Progress(screen, "learning", seconds, "s") as progress,
         closing(blocks_of(open_source(source), members)) as blocks,
     ):
         for block in blocks:
-            for heard in hearing.hear(block):
-                learner.add(heard)
-            progress.reach(learner.seconds)
-            if learner.seconds >= seconds:
+            for _ in learning.hear(block):
+                pass
+            progress.reach(learning.seconds)
+            if learning.seconds >= seconds:
                 return

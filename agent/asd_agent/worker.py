@@ -1,26 +1,24 @@
-"""Listens to one source for ever: learns it if need be, then judges it."""
+"""Listens to one source for ever, by the engine of one bundle after another."""
 
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
 from datetime import datetime, timezone
 
-from asd_agent.bundle.member import Member
-from asd_agent.bundle.site import Site, is_learnt
+from asd_agent.bundle.manifest import Manifest
 from asd_agent.capture.chunk import Block
 from asd_agent.capture.feed import Feed
-from asd_agent.capture.signal_health import FLOOR_DBFS
 from asd_agent.config import Config, SourceConfig
+from asd_agent.ear import Ear, unscored
+from asd_agent.ears import Ears
 from asd_agent.errors import AsdError, SoundError
-from asd_agent.hearing import Hearing
-from asd_agent.learn import Learner
 from asd_agent.mqtt.clock import Anchor
-from asd_agent.pipeline import Pipeline
 from asd_agent.scoring.decision import Decision, State
-from asd_agent.setup import alarm_rule, open_source, pipeline_of, site_path
+from asd_agent.setup import open_source
+from asd_agent.update.trial import Watch
 
 log = logging.getLogger(__name__)
 
@@ -42,26 +40,14 @@ class Worker(threading.Thread):
     ----------
     config, source
         The whole configuration, and the part that this worker serves.
-    members
-        The bundle's members, opened for this worker alone.
-    bundle_id
-        What a newly learnt site is marked with.
+    ear
+        What hears and judges first; made for this worker alone.
     emit
         Called in this thread with every decision.
-
-    Raises
-    ------
-    SiteError
-        What was learnt cannot be used.
     """
 
     def __init__(
-        self,
-        config: Config,
-        source: SourceConfig,
-        members: Sequence[Member],
-        bundle_id: str,
-        emit: Emit,
+        self, config: Config, source: SourceConfig, ear: Ear, emit: Emit
     ) -> None:
         super().__init__(name=f"source-{source.name}", daemon=True)
         self.source = source
@@ -76,27 +62,46 @@ class Worker(threading.Thread):
         """Milliseconds that the newest decision took"""
         self.error: BaseException | None = None
         """What ended this worker, if it was not the end of its source"""
-        self._config = config
-        self._members = list(members)
-        self._bundle_id = bundle_id
         self._emit = emit
-        self._rate_hz = members[0].spec.features.rate_hz
+        self._ears = Ears(ear, source.name, config.alarm.raise_.n)
+        self._busy_s: float | None = None
+        self._rate_hz = ear.engine.rate_hz
         self._asked = threading.Event()
         self._counter = 0
         self._unit_past = 0
         self._anchor = self._anchor_now()
-        self._learner = Learner(self._members)
-        self._pipeline: Pipeline | None = None
-        path = site_path(config, source, bundle_id)
-        if is_learnt(path):
-            site = Site.load(path, self._members)
-            self._pipeline = pipeline_of(config, self._members, site)
-        else:
-            log.info(
-                "%s: nothing learnt yet; the first %g min are taken as normal",
-                source.name,
-                source.learn.minutes,
-            )
+
+    @property
+    def manifest(self) -> Manifest:
+        """Of the bundle that decides now."""
+        return self._ears.active.engine.manifest
+
+    @property
+    def busy_s(self) -> float | None:
+        """Monotonic seconds when the step under way began; None: it may take long."""
+        return None if self._ears.active.finishing else self._busy_s
+
+    @property
+    def watch(self) -> Watch:
+        """What the ear that was switched to last has seen, for a trial."""
+        return self._ears.watch
+
+    def switch(self, ear: Ear, *, at_once: bool = False) -> None:
+        """Let another ear take over; called by another thread, returns at once.
+
+        The old one decides until the new one has heard a whole window, and is kept
+        until `settle`. If it is switched back to it goes on where it was.
+
+        Parameters
+        ----------
+        at_once
+            Do not wait for a whole window: what decides now is no good.
+        """
+        self._ears.switch(ear, at_once=at_once)
+
+    def settle(self) -> None:
+        """Say that what was switched to stays: the ear before it is let go."""
+        self._ears.settle()
 
     def stop(self) -> None:
         """Ask the worker to end; returns at once."""
@@ -111,13 +116,16 @@ class Worker(threading.Thread):
         except Exception as error:
             log.exception("%s: stopped by a fault in the software", self.source.name)
             self.error = error
+        finally:
+            self._ears.close()
 
     def _keep_listening(self) -> None:
         delay_s = 1.0
         while not self._asked.is_set():
             begun_s = time.monotonic()
             try:
-                self._listen()
+                if self._listen():
+                    continue
                 return
             except SoundError as error:
                 if self.source.recording is not None:
@@ -130,32 +138,41 @@ class Worker(threading.Thread):
             delay_s = min(MAX_RETRY_S, delay_s * 2)
 
     def _lose(self) -> None:
-        self._tell(_unscored(State.FAULT, self._counter))
-        if self._pipeline is not None:
-            self._pipeline.interrupt()
+        self._tell(unscored(State.FAULT, self._counter))
+        self._ears.interrupt()
 
-    def _listen(self) -> None:
-        hearing = Hearing(self._members)
-        feed = Feed(open_source(self.source), self._rate_hz)
+    def _listen(self) -> bool:
+        """Listen to the source until it ends; True: again, at another rate."""
+        feed = Feed(open_source(self.source), self._ears.rate_hz)
         with closing(feed):
             for block in self._blocks(feed):
-                begun_s = time.perf_counter()
-                if self._pipeline is None:
-                    self._learn(block, hearing)
-                    continue
-                for decision in self._pipeline.step(block):
-                    self.step_ms = (time.perf_counter() - begun_s) * 1000
-                    self._unit_past = decision.end_sample
-                    self._tell(decision)
-                self._mind_the_gaps()
-        if self._pipeline is None and not self._asked.is_set():
+                self._ears.obey()
+                if self._ears.rate_hz != feed.rate_hz:
+                    # A recording begins anew, as it does for every feed.
+                    return True
+                self._step(block)
+        if not self._asked.is_set():
             # A recording that ended early: learn from what there was.
-            self._finish_learning()
+            self._ears.finish()
+        return False
+
+    def _step(self, block: Block) -> None:
+        begun_s = time.perf_counter()
+        self._busy_s = time.monotonic()
+        for decision in self._ears.step(block):
+            self.step_ms = (time.perf_counter() - begun_s) * 1000
+            self._unit_past = decision.end_sample
+            self._tell(decision)
+        self._busy_s = None
+        self._mind_the_gaps()
 
     def _blocks(self, feed: Feed) -> Iterator[Block]:
         """Blocks whose counter goes on where a lost device left it."""
+        self._counter = self._counter * feed.rate_hz // self._rate_hz
+        self._rate_hz = feed.rate_hz
         offset = self._unit_past = self._counter
         reopened = offset > 0
+        overruns = 0
         self._anchor = self._anchor_now()
         for block in feed.blocks():
             if self._asked.is_set():
@@ -166,6 +183,8 @@ class Worker(threading.Thread):
             self._counter = start + len(block.samples)
             self.heard_s = time.monotonic()
             self.lost_samples = feed.lost_samples
+            self._ears.active.watch.overruns += feed.overruns - overruns
+            overruns = feed.overruns
             if feed.source.live:
                 self._mind_the_clock()
 
@@ -178,23 +197,7 @@ class Worker(threading.Thread):
                 "device's cable bad?",
                 self.source.name,
             )
-            self._tell(_unscored(State.MIC_SUSPECT, self._counter))
-
-    def _learn(self, block: Block, hearing: Hearing) -> None:
-        for heard in hearing.hear(block):
-            self._learner.add(heard)
-            self._tell(_unscored(State.LEARNING, heard.end_sample))
-        if self._learner.seconds >= self.source.learn.minutes * 60:
-            self._finish_learning()
-
-    def _finish_learning(self) -> None:
-        learner, self._learner = self._learner, Learner(self._members)
-        site = learner.site(self._bundle_id, datetime.now(timezone.utc))
-        site.save(site_path(self._config, self.source, self._bundle_id))
-        alarm = self._config.alarm
-        support = learner.support(site, alarm_rule(alarm), alarm.per_week)
-        log.info("%s: %s", self.source.name, support.sentences(alarm.per_week))
-        self._pipeline = pipeline_of(self._config, self._members, site)
+            self._tell(unscored(State.MIC_SUSPECT, self._counter))
 
     def _tell(self, decision: Decision) -> None:
         # A pipeline knows nothing of a fault of the device in between.
@@ -217,19 +220,3 @@ class Worker(threading.Thread):
         if abs(drift_s) > CLOCK_JUMP_S:
             log.warning("%s: clock moved by %.1f s", self.source.name, drift_s)
             self._anchor = now
-
-
-def _unscored(state: State, end_sample: int) -> Decision:
-    return Decision(
-        end_sample=end_sample,
-        window_samples=0,
-        state=state,
-        changed=False,
-        score=None,
-        threshold=None,
-        p_value=None,
-        windows=0,
-        level_dbfs=FLOOR_DBFS,
-        gap=True,
-        event=None,
-    )

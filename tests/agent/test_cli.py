@@ -77,7 +77,8 @@ def test_learn_replay_and_check(made: Agent, say: Say) -> None:
     code, output, _ = say("check", "--config", made.file)
     assert code == 0
     assert output.splitlines() == [
-        f"bundle forged-1 version 1: whole, {made.folder / 'bundle'}",
+        "bundle forged-1 version 1: whole, unsigned, allowed, "
+        f"{made.folder / 'bundle'}",
         "member member-0: golden numbers agree, numpy",
         f"state_dir {made.folder / 'state'}: can be written",
         "source pump: 1 recordings",
@@ -330,23 +331,28 @@ def test_a_source_must_be_named_where_there_are_several(
     assert say(*words, "--source", "drum")[0] == 2
 
 
-def _parsers() -> Iterator[argparse.ArgumentParser]:
-    """The parser of every command, and the one that chooses."""
-    parser = _parser()
+def _parsers(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]:
+    """A parser, and those of its commands."""
     yield parser
     for action in parser._actions:
         if isinstance(action, argparse._SubParsersAction):
-            yield from action.choices.values()
+            for command in action.choices.values():
+                yield from _parsers(command)
 
 
 def test_every_help_shows_examples_that_parse_and_the_exit_codes() -> None:
-    parsers = list(_parsers())
+    parsers = list(_parsers(_parser()))
     assert [p.prog for p in parsers] == [
         "asd-agent",
         "asd-agent check",
         "asd-agent learn",
         "asd-agent replay",
         "asd-agent devices",
+        "asd-agent bundle",
+        "asd-agent bundle list",
+        "asd-agent bundle verify",
+        "asd-agent bundle install",
+        "asd-agent bundle rollback",
     ]
     for parser in parsers:
         text = parser.format_help()
@@ -361,7 +367,13 @@ def test_every_help_shows_examples_that_parse_and_the_exit_codes() -> None:
             assert re.search(rf"\b{code}  \w", text)
 
 
-@pytest.mark.parametrize("verb", [[], ["check"], ["learn"], ["replay"], ["devices"]])
+@pytest.mark.parametrize(
+    "verb",
+    [
+        *([], ["check"], ["learn"], ["replay"], ["devices"], ["bundle"]),
+        *(["bundle", verb] for verb in ("list", "verify", "install", "rollback")),
+    ],
+)
 def test_help_is_there_for_every_command(
     verb: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:

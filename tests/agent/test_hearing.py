@@ -140,7 +140,37 @@ class Overflowing:
 def test_an_embedding_that_is_not_a_number_is_no_signal(tmp_path: Path) -> None:
     (member,) = opened(forge(tmp_path / "bundle"))
     broken = replace(member, embedder=Overflowing(member))  # type: ignore[arg-type]  # no model file
-    found = hear(Hearing([broken]), *blocks(noise(SPAN + 2 * SHIFT)))
+    hearing = Hearing([broken])
+    found = hear(hearing, *blocks(noise(SPAN + 2 * SHIFT)))
     verdicts = [heard.verdict for heard in found]
     assert verdicts == [Verdict.OK, Verdict.NO_SIGNAL, Verdict.OK]
     assert found[1].vectors == ()
+    # And is told apart from silence.
+    assert hearing.not_finite == 1
+
+
+def test_silence_is_no_fault_of_a_network(members: list[Member]) -> None:
+    hearing = Hearing(members)
+    hear(hearing, *blocks(np.zeros(3 * SPAN, np.float32)))
+    assert hearing.not_finite == 0
+    assert hearing.stuck  # it has not shown anything yet
+
+
+class Stuck(Overflowing):
+    """A network that gives one vector for everything."""
+
+    def embed(self, unit: NDArray[np.float32]) -> Samples:
+        return np.ones_like(self._member.embed(unit))
+
+
+def test_a_member_that_gives_one_vector_for_everything_is_stuck(
+    tmp_path: Path,
+) -> None:
+    (member,) = opened(forge(tmp_path / "bundle"))
+    stuck = replace(member, embedder=Stuck(member))  # type: ignore[arg-type]  # no model file
+    sound = noise(SPAN + 9 * SHIFT)
+    # One of two is enough: it would be deaf to what it was built to hear.
+    for some, expected in (([member], False), ([stuck], True), ([member, stuck], True)):
+        hearing = Hearing(some)
+        hear(hearing, *blocks(sound))
+        assert hearing.stuck is expected

@@ -21,7 +21,7 @@ from asd_agent.scoring.pooling import PoolingSpec
 from asd_agent.setup import members_of, open_bundle, pipeline_of, site_path
 from asd_agent.teach import teach
 from asd_agent.worker import Worker
-from support.agents import RATE_HZ, WINDOW, Agent, agent
+from support.agents import RATE_HZ, WINDOW, Agent, agent, ear_of
 from support.bundles import SMALL, forge
 from support.sounds import noise, wav, whine
 
@@ -76,8 +76,8 @@ def test_replay_is_what_the_running_agent_decides(taught: Agent) -> None:
     def emit(_: Worker, decision: Decision, __: Anchor) -> None:
         decided.append(decision_record(decision, RATE_HZ))
 
-    members = members_of(config, open_bundle(config))
-    worker = Worker(config, config.sources[0], members, "forged-1", emit)
+    source = config.sources[0]
+    worker = Worker(config, source, ear_of(config, source), emit)
     worker.run()
     assert worker.error is None
     assert decided == records(taught, taught.tape, per_file=False)

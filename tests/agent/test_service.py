@@ -17,6 +17,7 @@ from asd_agent.capture.chunk import Source
 from asd_agent.config import MqttConfig, SourceConfig
 from asd_agent.errors import BundleError, SiteError, SoundError
 from asd_agent.health import clock_synced, rss_bytes
+from asd_agent.mqtt.inbox import Inbox
 from asd_agent.mqtt.payloads import Payload
 from asd_agent.replay import replay
 from asd_agent.service import Service
@@ -156,6 +157,7 @@ class Collector:
         self.start = lambda: self.calls.append("start")
         self.close = lambda: self.calls.append("close")
         self.health = lambda _: None
+        self.inbox = Inbox()
 
     def decision(self, source: str, payload: Payload, changed: bool) -> None:
         self.decisions.append((source, dict(payload), changed))

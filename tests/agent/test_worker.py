@@ -6,21 +6,24 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import soundfile
 
 from asd_agent import worker as module
 from asd_agent.bundle.site import Site
 from asd_agent.capture.chunk import Chunk, Samples, Source
 from asd_agent.config import SourceConfig
+from asd_agent.ear import Ear
 from asd_agent.errors import SiteError, SoundError
 from asd_agent.mqtt.clock import Anchor
 from asd_agent.scoring.decision import Decision, State
 from asd_agent.setup import members_of, open_bundle
 from asd_agent.worker import Worker
-from support.agents import RATE_HZ, WINDOW, Agent, agent
-from support.bundles import SMALL
+from support.agents import RATE_HZ, WINDOW, Agent, agent, ear_of, know
+from support.bundles import SMALL, forge
 from support.sounds import Played, cut, noise, wav
 
 
@@ -51,8 +54,7 @@ class Heard(list[Decision]):
 def worker_of(made: Agent, heard: Heard, **source: object) -> Worker:
     config = made.config()
     changed = config.sources[0].model_copy(update=source)
-    members = members_of(config, open_bundle(config))
-    return Worker(config, changed, members, "forged-1", heard)
+    return Worker(config, changed, ear_of(config, changed), heard)
 
 
 def microphone(
@@ -256,8 +258,8 @@ def test_a_worker_ends_when_it_is_told(made: Agent) -> None:
         begun.set()
 
     config = made.config()
-    members = members_of(config, open_bundle(config))
-    worker = Worker(config, config.sources[0], members, "forged-1", emit)
+    source = config.sources[0]
+    worker = Worker(config, source, ear_of(config, source), emit)
     worker.start()
     assert begun.wait(5)
     worker.stop()
@@ -290,3 +292,110 @@ def test_the_anchor_moves_when_the_clock_is_set(made: Agent) -> None:
     worker._mind_the_clock()
     assert worker._anchor is after
     assert replace(before, utc=after.utc, sample=after.sample) == after
+
+
+def taught(made: Agent, *bundles: str) -> list[Path]:
+    """Forge bundles that know the machine; where they lie."""
+    return [know(made, forge(made.folder / name, id=name)) for name in bundles]
+
+
+class Switching(Heard):
+    """Asks a worker to switch once it has told so many decisions."""
+
+    def __init__(self, after: int) -> None:
+        super().__init__()
+        self.bundles: list[str] = []
+        self.at_once = False
+        self.ear: Ear | None = None
+        self._after = after
+
+    def __call__(self, worker: Worker, decision: Decision, anchor: Anchor) -> None:
+        super().__call__(worker, decision, anchor)
+        self.bundles.append(worker.manifest.id)
+        if len(self) == self._after and self.ear is not None:
+            worker.switch(self.ear, at_once=self.at_once)
+
+
+@pytest.mark.parametrize("pace", ["fast", "realtime"])
+def test_a_switch_of_bundles_loses_no_decision(made: Agent, pace: str) -> None:
+    first, second = taught(made, "first", "second")
+    heard = Switching(after=12)
+    config = made.config()
+    source = config.sources[0].model_copy(update={"pace": pace})
+    if pace == "realtime":
+        wav(made.tape, noise(5 * RATE_HZ, seed=3), RATE_HZ)
+    worker = Worker(config, source, ear_of(config, source, first), heard)
+    heard.ear = ear_of(config, source, second)
+    worker.run()
+    assert worker.error is None
+    ends = [decision.end_sample for decision in heard]
+    assert {now - before for before, now in pairwise(ends)} == {SMALL.shift_samples}
+    assert len(ends) == SMALL.units_in(int(soundfile.info(made.tape).frames))
+    # The payloads say which bundle decided: the old one until the new is ready.
+    taken = heard.bundles.index("second")
+    assert set(heard.bundles[taken:]) == {"second"}
+    assert not heard[taken].gap
+    assert ends[taken] - ends[11] >= WINDOW
+    assert worker.watch.reason(1) is None
+    assert worker.watch.windows > 2
+
+
+def test_a_switch_to_another_rate_opens_the_source_again(
+    made: Agent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (first,) = taught(made, "first")
+    faster = SMALL.model_copy(update={"rate_hz": 2 * RATE_HZ})
+    second = forge(made.folder / "second", faster, id="second")
+    opened = microphone(monkeypatch, pieces(4, 1), pieces(8, 2))
+    heard = Switching(after=20)
+    config = made.config()
+    changed = {"microphone": "mic", "recording": None}
+    source = config.sources[0].model_copy(update=changed)
+    worker = Worker(config, source, ear_of(config, source, first), heard)
+    (made.site.parent / "first.safetensors").rename(made.folder / "aside")
+    heard.ear = ear_of(config, source, second)
+    at_once(monkeypatch, worker)
+    heard._most = 100
+    worker.run()
+    assert len(opened) == 2
+    taken = heard.bundles.index("second")
+    before, after = heard[taken - 1].end_sample, heard[taken].end_sample
+    # The counter goes on, now in samples of the new rate.
+    lost_s = after / faster.rate_hz - before / RATE_HZ
+    assert 0 < lost_s < 1
+    assert heard.anchors[taken].rate_hz == faster.rate_hz
+
+
+def test_a_worker_says_since_when_a_step_lasts(made: Agent) -> None:
+    (first,) = taught(made, "first")
+    config = made.config()
+    source = config.sources[0]
+    seen: list[float | None] = []
+
+    def emit(worker: Worker, _: Decision, __: Anchor) -> None:
+        seen.append(worker.busy_s)
+
+    worker = Worker(config, source, ear_of(config, source, first), emit)
+    assert worker.busy_s is None
+    worker.run()
+    assert None not in seen
+    assert worker.busy_s is None
+
+
+def test_to_sum_up_what_was_learnt_may_take_long(
+    made: Agent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made.configure(recording=str(made.normal), learn={"minutes": 0.2})
+    heard = Heard()
+    worker = worker_of(made, heard)
+    seen: list[float | None] = []
+    save = Site.save
+
+    def slow(*args: Any) -> None:
+        seen.append(worker.busy_s)
+        save(*args)
+
+    monkeypatch.setattr(Site, "save", slow)
+    worker.run()
+    assert worker.error is None
+    assert seen == [None]

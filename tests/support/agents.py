@@ -7,10 +7,16 @@ from typing import Any
 import numpy as np
 import yaml
 
-from asd_agent.config import Config
+from asd_agent.bundle.bundle import Bundle
+from asd_agent.bundle.member import open_members
+from asd_agent.bundle.site import Site
+from asd_agent.config import Config, SourceConfig
 from asd_agent.config_file import load
+from asd_agent.ear import Ear
+from asd_agent.engine import open_engine
+from asd_agent.setup import open_bundle
 from support.bundles import SMALL, forge
-from support.sounds import noise, wav, whine
+from support.sounds import learnt, noise, wav, whine
 
 RATE_HZ = SMALL.rate_hz
 UNITS = 6
@@ -73,3 +79,17 @@ def agent(folder: Path) -> Agent:
     wav(made.tape, np.concatenate([noise(3 * RATE_HZ, seed=23), wrong]), RATE_HZ)
     made.configure()
     return made
+
+
+def ear_of(config: Config, source: SourceConfig, folder: Path | None = None) -> Ear:
+    """Open a bundle for one source: that of the configuration, or of a folder."""
+    bundle = Bundle.open(folder) if folder else open_bundle(config)
+    return Ear(config, source, open_engine(config, source, bundle))
+
+
+def know(made: Agent, folder: Path) -> Path:
+    """Let an agent have learnt its source with a bundle; returns its folder."""
+    bundle = Bundle.open(folder)
+    site = learnt(open_members(bundle), noise(30 * RATE_HZ, seed=21))
+    site.save(Site.path(made.folder / "state", "pump", bundle.manifest.id))
+    return folder

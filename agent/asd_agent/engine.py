@@ -1,0 +1,48 @@
+"""An engine: a bundle, opened for one source with what was learnt of it."""
+
+from dataclasses import dataclass
+
+from asd_agent.bundle.bundle import Bundle
+from asd_agent.bundle.manifest import Manifest
+from asd_agent.bundle.member import Member
+from asd_agent.bundle.site import Site, is_learnt
+from asd_agent.config import Config, SourceConfig
+from asd_agent.setup import members_of, site_path
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """What hears and judges one source; no two sources share one."""
+
+    members: list[Member]
+    """Opened for this source alone: a network's buffers belong to one thread"""
+    site: Site | None
+    """What was learnt of the source with this bundle; None: nothing yet"""
+    manifest: Manifest
+    """Of the bundle"""
+
+    @property
+    def rate_hz(self) -> int:
+        """Hertz at which it hears."""
+        return self.members[0].spec.features.rate_hz
+
+    @property
+    def shift_s(self) -> float:
+        """Seconds from one decision to the next."""
+        return self.members[0].spec.features.shift_samples / self.rate_hz
+
+
+def open_engine(config: Config, source: SourceConfig, bundle: Bundle) -> Engine:
+    """Open the models of a bundle and what `source` learnt with it.
+
+    Raises
+    ------
+    BundleError
+        A model cannot be loaded, or this device computes other numbers.
+    SiteError
+        What was learnt cannot be used.
+    """
+    members = members_of(config, bundle)
+    path = site_path(config, source, bundle.manifest.id)
+    site = Site.load(path, members) if is_learnt(path) else None
+    return Engine(members, site, bundle.manifest)
