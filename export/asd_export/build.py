@@ -2,45 +2,29 @@
 
 import hashlib
 import tempfile
-from collections.abc import Callable, Collection
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
 from safetensors.numpy import save
 
 from asd_agent.bundle.bundle import Bundle
-from asd_agent.bundle.manifest import FileEntry, Manifest, MemberSpec
-from asd_agent.bundle.member import open_members
+from asd_agent.bundle.manifest import FileEntry, FileParity, Manifest
+from asd_agent.bundle.selftest import examine
 from asd_agent.errors import ConfigError
-from asd_agent.inference.embedder import Embedder, EmbedderSpec
-from asd_agent.inference.open import open_embedder
-from asd_export import gate
-from asd_export.convert import convert, structure
+from asd_agent.inference.embedder import EmbedderSpec
+from asd_agent.inference.open import RuntimeChoice
+from asd_export import choose, gate, sensitivity
+from asd_export.calibrate import ways
+from asd_export.choose import Tried
+from asd_export.convert import Report
 from asd_export.files import FILES
 from asd_export.golden import golden_tensors, tolerances
+from asd_export.order import Order
 from asd_export.parity import Parity, Reference
 from asd_export.source import Source
 
 GOLDEN = "golden.safetensors"
-Report = Callable[[str], None]
-Array = NDArray[np.float32]
-
-
-@dataclass(frozen=True, slots=True)
-class Order:
-    """What is asked of a build."""
-
-    id: str
-    """Identity of the bundle"""
-    version: int
-    """Rises with every release"""
-    created: datetime
-    """With its time zone"""
-    files: tuple[str, ...] = tuple(FILES)
-    """Model files, keys of `FILES`"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +36,10 @@ class Built:
     """Contents by file name, without the manifest"""
     parity: tuple[Parity, ...]
     """One row for each model file"""
+    tried: tuple[Parity, ...] = ()
+    """One row for each way that was tried to make one"""
+    hurting: str = ""
+    """Lines that name the layers which hurt, where a file lost too much"""
 
 
 def build(source: Source, order: Order, report: Report) -> Built:
@@ -64,69 +52,72 @@ def build(source: Source, order: Order, report: Report) -> Built:
     SoundError
         The golden audio is too short.
     """
-    shape = source.features.unit_shape
-    models = convert(source.network, shape, source.calibration, order.files, report)
-    report("embedding held-out sound with the trained network")
-    reference = Reference.of(source.network, source.calibration, source.held_out)
-    size = reference.embeddings.shape[1]
-    spec = EmbedderSpec(size=size, models=tuple(FILES[name] for name in models))
-    embedders = {name: _open(name, models[name], spec, shape) for name in models}
-    rows = []
-    for name, embedder in embedders.items():
-        report(f"measuring {FILES[name].file}")
-        counted = structure(name, models[name])
-        rows.append(reference.compare(embedder, models[name], counted))
-    golden = _golden(source, embedders.values())
-    files = {FILES[name].file: content for name, content in models.items()}
-    files[GOLDEN] = save(golden)
-    manifest = _manifest(source, order, spec, files)
-    return Built(manifest, files, tuple(rows))
-
-
-def _open(
-    name: str, content: bytes, spec: EmbedderSpec, shape: tuple[int, int]
-) -> Embedder:
-    alone = EmbedderSpec(size=spec.size, models=(FILES[name],))
-    return open_embedder(alone, lambda _: content, unit_shape=shape)
-
-
-def _golden(source: Source, embedders: Collection[Embedder]) -> dict[str, Array]:
-    """Golden tensors of every member."""
-    tensors: dict[str, Array] = {}
-    for scorer in source.scorers:
-        tensors |= golden_tensors(
-            source.member_name(scorer),
-            source.features,
-            source.golden_audio,
-            embedders if scorer.network else (),
-            scorer.groups,
+    report("embedding calibration and held-out sound with the trained network")
+    reference = Reference.of(
+        source.network, source.calibration, source.held_out, source.poolings
+    )
+    how = ways(order.calibration)
+    tried = choose.measure(source.network, reference, order.files, how, report)
+    if order.tuning:
+        tried += choose.tuned(
+            source.network, reference, tried, how, order.tuning, report=report
         )
-    return tensors
+    kept = choose.best(tried)
+    models = tuple(FILES[name] for name in _preferred(kept, order.runtime))
+    spec = EmbedderSpec(size=reference.embeddings.shape[1], models=models)
+    opened = [one.embedder for one in kept.values()]
+    members = source.members(spec)
+    golden = golden_tensors(source.golden_audio, members, opened)
+    files = {FILES[name].file: one.content for name, one in kept.items()}
+    files[GOLDEN] = save(golden)
+    return Built(
+        manifest=_manifest(source, order, spec, files, kept),
+        files=files,
+        parity=tuple(one.row for one in kept.values()),
+        tried=tuple(one.row for one in tried),
+        hurting=_hurting(source, reference, kept, report),
+    )
+
+
+def _preferred(kept: Mapping[str, Tried], runtime: RuntimeChoice) -> list[str]:
+    return sorted(kept, key=lambda name: FILES[name].runtime != runtime)
+
+
+def _hurting(
+    source: Source, reference: Reference, kept: Mapping[str, Tried], report: Report
+) -> str:
+    """Name the layers that hurt the first int8 file whose scores are not kept."""
+    for name, one in kept.items():
+        if FILES[name].precision == "int8" and not gate.keeps_scores(one.row):
+            report(f"{FILES[name].file} loses too much: measuring its layers")
+            runtime = FILES[name].runtime
+            found = sensitivity.layers(source.network, reference, runtime, one.way)
+            return sensitivity.worst(found)
+    return ""
 
 
 def _manifest(
-    source: Source, order: Order, spec: EmbedderSpec, files: dict[str, bytes]
+    source: Source,
+    order: Order,
+    spec: EmbedderSpec,
+    files: dict[str, bytes],
+    kept: Mapping[str, Tried],
 ) -> Manifest:
+    training = dict(source.training)
+    if order.tuning and any(one.tuned for one in kept.values()):
+        training["qat_steps"] = order.tuning.steps
     return Manifest(
         id=order.id,
         version=order.version,
+        device_class=order.device_class,
         created=order.created,
-        members=tuple(
-            MemberSpec(
-                name=source.member_name(scorer),
-                features=source.features,
-                embedder=spec if scorer.network else None,
-                groups=scorer.groups,
-                pooling=scorer.pooling,
-                # A device has one bank, of all that it learnt.
-                detector=scorer.of_all,
-            )
-            for scorer in source.scorers
-        ),
+        members=source.members(spec),
         combine=source.combine,
         golden=tolerances(spec.models),
+        runtime=order.runtime,
+        parity={FILES[name].file: _recorded(one.row) for name, one in kept.items()},
         labels=source.labels,
-        training=source.training,
+        training=training,
         licence=source.licence,
         files={
             name: FileEntry(
@@ -134,6 +125,18 @@ def _manifest(
             )
             for name, content in files.items()
         },
+    )
+
+
+def _recorded(row: Parity) -> FileParity:
+    agreed = row.agreement
+    return FileParity(
+        library=row.library,
+        method=row.method,
+        cosine_mean=agreed.cosine_mean,
+        cosine_min=agreed.cosine_min,
+        rank=agreed.rank,
+        auc_loss=agreed.auc_loss,
     )
 
 
@@ -170,7 +173,7 @@ def write(built: Built, target: Path) -> None:
         A file is not what was trained (`gate.check`), or the bundle fails the
         test that a device makes before it uses one.
     """
-    gate.check(built.parity)
+    gate.check(built.parity, built.hurting)
     require_absent(target)
     with tempfile.TemporaryDirectory(
         prefix=f".{target.name}-", dir=target.parent
@@ -181,6 +184,5 @@ def write(built: Built, target: Path) -> None:
             (whole / name).write_bytes(content)
         text = built.manifest.model_dump_json()
         (whole / "manifest.json").write_text(text + "\n", encoding="utf-8")
-        for runtime in dict.fromkeys(row.model.runtime for row in built.parity):
-            open_members(Bundle.open(whole), runtime)
+        examine(Bundle.open(whole), "auto", every=True).require()
         whole.rename(target)

@@ -1,7 +1,8 @@
 """Make the model files of a bundle from a trained network."""
 
 import importlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from types import ModuleType
 
 import numpy as np
@@ -10,21 +11,41 @@ from torch import nn
 
 from asd_agent.errors import RuntimeMissing
 from asd_agent.inference.embedder import RuntimeName
+from asd_export.calibrate import MINMAX, Way, ranges, spread
+from asd_export.equalise import equalised
 from asd_export.files import FILES
-from asd_export.prelu import without_prelu
 from asd_export.structure import Structure
 
 Array = NDArray[np.float32]
+Report = Callable[[str], None]
 
 
-def convert(
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One model file as it could go into the bundle."""
+
+    name: str
+    """Key of `FILES`"""
+    content: bytes
+    way: Way = MINMAX
+    """How the ranges of int8 were set"""
+
+    @property
+    def method(self) -> str:
+        """The way in words; empty for float32."""
+        return self.way.name if FILES[self.name].precision == "int8" else ""
+
+
+def candidates(
     network: nn.Module,
     unit_shape: tuple[int, int],
     calibration: Array,
     names: Sequence[str],
-    report: Callable[[str], None],
-) -> dict[str, bytes]:
-    """Make the model files `names` of `FILES`.
+    report: Report,
+    *,
+    ways: Sequence[Way] = (MINMAX,),
+) -> Iterator[Candidate]:
+    """Make the model files `names` of `FILES`, int8 in each of several ways.
 
     Parameters
     ----------
@@ -38,26 +59,46 @@ def convert(
         Keys of `FILES`.
     report
         Told what is being done, one line at a time.
+    ways
+        How to set the ranges of int8.
+    """
+    plain = equalised(network, calibration)
+    for runtime in dict.fromkeys(FILES[name].runtime for name in names):
+        wanted = [name for name in names if FILES[name].runtime == runtime]
+        module = _module(runtime)
+        report(f"converting to {runtime}")
+        content = module.export_float(plain, unit_shape)
+        for name in wanted:
+            if FILES[name].precision == "float32":
+                yield Candidate(name, content)
+        int8 = [name for name in wanted if FILES[name].precision == "int8"]
+        if int8:
+            report(f"quantising {runtime} with {len(calibration)} units")
+            spreads = spread(module.tap(content), calibration, f"calibrating {runtime}")
+        for name in int8:
+            for way in ways:
+                made = module.quantise(content, ranges(spreads, way))
+                yield Candidate(name, made, way)
+
+
+def convert(
+    network: nn.Module,
+    unit_shape: tuple[int, int],
+    calibration: Array,
+    names: Sequence[str],
+    report: Report,
+) -> dict[str, bytes]:
+    """Make the model files `names` of `FILES`, ranges by minimum and maximum.
+
+    Parameters are those of `candidates`.
 
     Returns
     -------
     dict
         Name in `FILES` to contents of the file, in the order of `FILES`.
     """
-    plain = without_prelu(network, unit_shape)
-    made: dict[str, bytes] = {}
-    for runtime in dict.fromkeys(FILES[name].runtime for name in names):
-        wanted = [name for name in names if FILES[name].runtime == runtime]
-        if not wanted:
-            continue
-        module = _module(runtime)
-        report(f"converting to {runtime}")
-        content = module.export_float(plain, unit_shape)
-        for name in wanted:
-            made[name] = content
-            if FILES[name].precision == "int8":
-                report(f"quantising {runtime} with {len(calibration)} units")
-                made[name] = module.quantise(content, calibration)
+    found = candidates(network, unit_shape, calibration, names, report)
+    made = {candidate.name: candidate.content for candidate in found}
     return {name: made[name] for name in FILES if name in made}
 
 

@@ -2,9 +2,8 @@
 
 import tempfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnx
@@ -12,8 +11,11 @@ import onnxruntime
 import torch
 from numpy.typing import NDArray
 from onnxruntime import quantization
+from onnxruntime.quantization import calibrate
+from onnxruntime.quantization.registry import QDQRegistry, QLinearOpsRegistry
 from torch import nn
 
+from asd_export.calibrate import Ranges, Tap
 from asd_export.quiet import quiet
 from asd_export.structure import Structure
 
@@ -55,46 +57,69 @@ def export_float(network: nn.Module, unit_shape: tuple[int, int]) -> bytes:
     return _bytes(program.model_proto)
 
 
-class _Calibration(quantization.CalibrationDataReader):  # type: ignore[misc]  # the library is untyped
-    def __init__(self, units: NDArray[np.float32]) -> None:
-        self._feeds: Iterator[dict[str, Any]] = iter(
-            {INPUT: unit[None, None]} for unit in units
-        )
+def tap(content: bytes) -> Tap:
+    """Run a float file so that its inner tensors can be seen."""
+    model = onnx.load_from_string(content)
+    given = {value.name for value in model.graph.output}
+    names = [name for node in model.graph.node for name in node.output if name]
+    for name in names:
+        if name not in given:
+            model.graph.output.append(onnx.ValueInfoProto(name=name))
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    # Fusing would take tensors away, and moving them into blocks pads them.
+    options.graph_optimization_level = (
+        onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
+    )
+    session = onnxruntime.InferenceSession(
+        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )
+    floats = [
+        value.name for value in session.get_outputs() if value.type == "tensor(float)"
+    ]
 
-    def get_next(self) -> dict[str, Any] | None:
-        return next(self._feeds, None)
+    def run(unit: NDArray[np.float32]) -> Iterable[tuple[str, NDArray[np.float32]]]:
+        found = session.run(floats, {INPUT: unit[None, None]})
+        return [(INPUT, unit), *zip(floats, found, strict=True)]
+
+    return run
 
 
-def quantise(content: bytes, units: NDArray[np.float32]) -> bytes:
+def quantise(content: bytes, ranges: Ranges) -> bytes:
     """Quantise a file of `export_float` statically to int8.
 
-    QDQ format, uint8 activations, int8 weights per channel, ranges by minimum
-    and maximum: with int8 activations x86 leaves additions in float32. Weights
-    use 7 of their 8 bits: x86 without VNNI adds pairs of products in 16 bits,
-    which 255 * 64 * 2 fits and 255 * 127 * 2 does not.
+    QDQ format, uint8 activations, int8 weights per channel: with int8 activations
+    x86 leaves additions in float32. Weights use 7 of their 8 bits: x86 without VNNI
+    adds pairs of products in 16 bits, which 255 * 64 * 2 fits and 255 * 127 * 2
+    does not.
 
     Parameters
     ----------
     content
         Float file.
-    units : array, shape ``(n, bands, unit_frames)``
-        Normalised features that set the ranges.
+    ranges
+        Of every tensor that `tap` shows.
     """
-    with tempfile.TemporaryDirectory() as folder, quiet():
-        path = Path(folder) / "int8.onnx"
-        quantization.quantize_static(
+    limits = calibrate.TensorsData(
+        quantization.CalibrationMethod.MinMax,
+        {name: tuple(map(np.float32, range_)) for name, range_ in ranges.items()},
+    )
+    with quiet():
+        quantiser = quantization.QDQQuantizer(
             onnx.load_from_string(content),
-            path,
-            _Calibration(units),
-            quant_format=quantization.QuantFormat.QDQ,
             per_channel=True,
-            activation_type=quantization.QuantType.QUInt8,
-            weight_type=quantization.QuantType.QInt8,
             reduce_range=True,
-            calibrate_method=quantization.CalibrationMethod.MinMax,
+            weight_qType=quantization.QuantType.QInt8,
+            activation_qType=quantization.QuantType.QUInt8,
+            tensors_range=limits,
+            nodes_to_quantize=[],
+            nodes_to_exclude=[],
+            op_types_to_quantize=sorted({*QDQRegistry, *QLinearOpsRegistry}),
+            extra_options={},
         )
-        model = onnx.load(path)
-    return _bytes(model)
+        quantiser.quantize_model()
+        quantiser.model.topological_sort()
+    return _bytes(quantiser.model.model)
 
 
 def _bytes(model: onnx.ModelProto) -> bytes:

@@ -8,10 +8,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
+from tqdm import tqdm
 
 from asd_agent.inference.embedder import Embedder, ModelFile
-from asd_agent.scoring.bank import KnnBank
-from asd_agent.scoring.pooling import Pool, PoolingSpec
+from asd_agent.scoring.pooling import PoolingSpec
+from asd_export.scores import auc, rank_correlation, window_scores, windows
 from asd_export.structure import Structure
 
 Array = NDArray[np.float32]
@@ -22,20 +23,33 @@ BATCH = 16
 
 
 @dataclass(frozen=True, slots=True)
-class Parity:
-    """One model file against the trained network in float32."""
+class Agreement:
+    """Embeddings and scores against those of the trained network in float32."""
 
-    model: ModelFile
-    library: str
-    """Library and version that ran it"""
-    kilobytes: float
-    """Size of the file, thousands of bytes"""
     cosine_mean: float
     """Mean cosine of an embedding with the trained network's"""
     cosine_min: float
     """Smallest such cosine"""
     rank: float
-    """Spearman's correlation of the windows' scores; NaN: nothing to rank"""
+    """Spearman's correlation of the windows' scores; NaN: nothing to rank. With
+    several ways to pool, the smallest"""
+    auc_loss: float | None
+    """AUC of the trained network less this one; None: no anomalies to ask. With
+    several ways to pool, the largest"""
+
+
+@dataclass(frozen=True, slots=True)
+class Parity:
+    """One model file, run as a device runs it."""
+
+    model: ModelFile
+    library: str
+    """Library and version that ran it"""
+    method: str
+    """How the ranges of int8 were set; empty for float32"""
+    kilobytes: float
+    """Size of the file, thousands of bytes"""
+    agreement: Agreement
     unit_ms: float
     """Milliseconds for one unit on one core of this machine, median"""
     structure: Structure | None
@@ -50,6 +64,16 @@ class HeldOut:
     """Normalised features, shape ``(n, bands, unit_frames)``"""
     clips: NDArray[np.int64]
     """Recording that each unit is part of, shape ``(n,)``"""
+    anomaly: NDArray[np.int64] | None = None
+    """1 where the recording is called anomalous, else 0; None: none is"""
+
+    @property
+    def normal(self) -> NDArray[np.bool_]:
+        """Whether each unit is of a normal recording."""
+        if self.anomaly is None:
+            return np.ones(len(self.clips), bool)
+        normal: NDArray[np.bool_] = self.anomaly == 0
+        return normal
 
 
 def embed_reference(network: nn.Module, units: Array) -> Array:
@@ -75,51 +99,6 @@ def cosines(a: Array, b: Array) -> NDArray[np.float64]:
     return result
 
 
-def window_scores(
-    bank: Array, queries: Array, clips: NDArray[np.int64]
-) -> NDArray[np.float64]:
-    """Score each clip's pooled embedding against a bank of single units.
-
-    Parameters
-    ----------
-    bank : array, shape ``(m, size)``
-        Embeddings of calibration units, each a window of its own.
-    queries : array, shape ``(n, size)``
-    clips : array, shape ``(n,)``
-
-    Returns
-    -------
-    array, shape ``(clips,)``
-        In ascending order of clip.
-    """
-    detector = KnnBank().fit(np.stack([_pooled(unit[None]) for unit in bank]))
-    return np.array(
-        [detector.score(_pooled(queries[clips == clip])) for clip in np.unique(clips)]
-    )
-
-
-def _pooled(embeddings: Array) -> Array:
-    pool = Pool(PoolingSpec(units=len(embeddings)), embeddings.shape[1])
-    for embedding in embeddings:
-        pool.push(embedding)
-    return pool.vector()
-
-
-def rank_correlation(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
-    """Spearman's rank correlation; ties share their mean rank, NaN if all tie."""
-    ranks_a, ranks_b = _ranks(a), _ranks(b)
-    if np.ptp(ranks_a) == 0 or np.ptp(ranks_b) == 0:
-        return float("nan")
-    return float(np.corrcoef(ranks_a, ranks_b)[0, 1])
-
-
-def _ranks(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
-    mean_ranks = np.cumsum(counts) - (counts - 1) / 2
-    ranks: NDArray[np.float64] = mean_ranks[inverse]
-    return ranks
-
-
 @dataclass(frozen=True, slots=True)
 class Reference:
     """What the trained network makes of the sound that files are compared on."""
@@ -127,36 +106,72 @@ class Reference:
     calibration: Array
     """Units of the bank, shape ``(m, bands, unit_frames)``"""
     held_out: HeldOut
+    poolings: tuple[PoolingSpec, ...]
+    """Ways to make a window of units that the run's members have"""
+    bank: Array
+    """The network's embeddings of the calibration units, shape ``(m, size)``"""
     embeddings: Array
     """The network's embeddings of the held-out units, shape ``(n, size)``"""
-    scores: NDArray[np.float64]
-    """The network's scores of the held-out clips"""
 
     @classmethod
     def of(
-        cls, network: nn.Module, calibration: Array, held_out: HeldOut
+        cls,
+        network: nn.Module,
+        calibration: Array,
+        held_out: HeldOut,
+        poolings: tuple[PoolingSpec, ...] = (PoolingSpec(),),
     ) -> "Reference":
         """Run the trained network once."""
         bank = embed_reference(network, calibration)
         embeddings = embed_reference(network, held_out.units)
-        scores = window_scores(bank, embeddings, held_out.clips)
-        return cls(calibration, held_out, embeddings, scores)
+        return cls(calibration, held_out, poolings, bank, embeddings)
+
+    @property
+    def unit_shape(self) -> tuple[int, int]:
+        """``(bands, unit_frames)``."""
+        return self.calibration.shape[1], self.calibration.shape[2]
+
+    def agreement(self, bank: Array, embeddings: Array) -> Agreement:
+        """Compare other embeddings of the same units."""
+        held = self.held_out
+        anomalous = np.array([not held.normal[w[0]] for w in windows(held.clips)])
+        ranks, losses = [], []
+        for pooling in self.poolings:
+            mine, theirs = (
+                window_scores(b, e, held.clips, held.normal, pooling)
+                for b, e in ((self.bank, self.embeddings), (bank, embeddings))
+            )
+            ranks.append(rank_correlation(mine, theirs))
+            before, after = auc(mine, anomalous), auc(theirs, anomalous)
+            if before is not None and after is not None:
+                losses.append(before - after)
+        agreed = cosines(embeddings, self.embeddings)
+        return Agreement(
+            cosine_mean=float(agreed.mean()),
+            cosine_min=float(agreed.min()),
+            rank=float(np.min(ranks)),  # NaN if one is
+            auc_loss=max(losses) if losses else None,
+        )
 
     def compare(
-        self, embedder: Embedder, content: bytes, structure: Structure | None
+        self,
+        embedder: Embedder,
+        content: bytes,
+        structure: Structure | None,
+        method: str = "",
     ) -> Parity:
         """Measure one file, run as a device runs it."""
-        bank = embed_all(embedder, self.calibration)
-        embeddings = embed_all(embedder, self.held_out.units)
-        agreement = cosines(embeddings, self.embeddings)
-        scores = window_scores(bank, embeddings, self.held_out.clips)
+        all_units = np.concatenate([self.calibration, self.held_out.units])
+        title = f"{embedder.model.file} {method}".strip()
+        shown = tqdm(all_units, title, unit="unit", leave=False, disable=None)
+        embeddings = np.stack([embedder.embed(unit) for unit in shown])
+        split = len(self.calibration)
         return Parity(
             model=embedder.model,
             library=embedder.library,
+            method=method,
             kilobytes=len(content) / 1000,
-            cosine_mean=float(agreement.mean()),
-            cosine_min=float(agreement.min()),
-            rank=rank_correlation(scores, self.scores),
+            agreement=self.agreement(embeddings[:split], embeddings[split:]),
             unit_ms=_unit_ms(embedder, self.held_out.units[0]),
             structure=structure,
         )
@@ -172,21 +187,23 @@ def _unit_ms(embedder: Embedder, unit: Array) -> float:
 
 
 HEADER = (
-    f"{'file':20} {'runtime':22} {'kB':>6} {'cosine':>8} {'min':>8} "
-    f"{'rank':>7} {'ms':>7} {'float convs':>12} {'islands':>8}"
+    f"{'file':20} {'runtime':22} {'ranges':16} {'kB':>6} {'cosine':>8} {'min':>8} "
+    f"{'rank':>7} {'AUC loss':>8} {'ms':>7} {'float convs':>12} {'islands':>8}"
 )
 
 
 def table(rows: Sequence[Parity]) -> str:
     """Lay out parity for the terminal."""
-    lines = [HEADER]
-    for row in rows:
-        found = row.structure
-        convs = f"{found.float_convs} of {found.convs}" if found else "all"
-        islands = str(found.islands) if found else "-"
-        lines.append(
-            f"{row.model.file:20} {row.library:22} {row.kilobytes:6.0f} "
-            f"{row.cosine_mean:8.6f} {row.cosine_min:8.6f} {row.rank:7.4f} "
-            f"{row.unit_ms:7.2f} {convs:>12} {islands:>8}"
-        )
-    return "\n".join(lines)
+    return "\n".join([HEADER, *map(_line, rows)])
+
+
+def _line(row: Parity) -> str:
+    found, agreed = row.structure, row.agreement
+    convs = f"{found.float_convs} of {found.convs}" if found else "all"
+    islands = str(found.islands) if found else "-"
+    loss = "-" if agreed.auc_loss is None else f"{agreed.auc_loss:.4f}"
+    return (
+        f"{row.model.file:20} {row.library:22} {row.method or '-':16} "
+        f"{row.kilobytes:6.0f} {agreed.cosine_mean:8.6f} {agreed.cosine_min:8.6f} "
+        f"{agreed.rank:7.4f} {loss:>8} {row.unit_ms:7.2f} {convs:>12} {islands:>8}"
+    )

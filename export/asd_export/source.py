@@ -7,10 +7,13 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
+from asd_agent.bundle.manifest import MemberSpec
 from asd_agent.features import FeatureSpec
+from asd_agent.inference.embedder import EmbedderSpec
 from asd_agent.scoring.combine import Combine
+from asd_agent.scoring.pooling import PoolingSpec
 from asd_export.parity import HeldOut
-from asd_train.run import Run
+from asd_train.run import Run, RunError
 from asd_train.scoring_spec import ScorerSpec
 
 Array = NDArray[np.float32]
@@ -30,8 +33,8 @@ class Source:
     """Normalised units that set int8 ranges, ``(n, bands, unit_frames)``"""
     held_out: HeldOut
     """Units that parity is measured on"""
-    golden_audio: Array
-    """Samples at the rate of `features`, full scale is 1"""
+    golden_audio: NDArray[np.int16]
+    """Clips at the rate of `features`, shape ``(clips, samples)``"""
     labels: tuple[str, ...]
     """Classes that the network was trained to tell apart"""
     training: dict[str, str | int | float]
@@ -47,6 +50,44 @@ class Source:
         """Name of a member: the network's own, unless the recipe names it."""
         return self.name if scorer.name == "network" else scorer.name
 
+    @property
+    def poolings(self) -> tuple[PoolingSpec, ...]:
+        """Every way in which the members make a window of the network's units."""
+        found = dict.fromkeys(one.pooling for one in self.scorers if one.network)
+        return tuple(found) or (PoolingSpec(),)
+
+    def members(self, spec: EmbedderSpec) -> tuple[MemberSpec, ...]:
+        """Members of the bundle, those with a network by `spec`."""
+        return tuple(
+            MemberSpec(
+                name=self.member_name(scorer),
+                features=self.features,
+                embedder=spec if scorer.network else None,
+                groups=scorer.groups,
+                pooling=scorer.pooling,
+                # A device has one bank, of all that it learnt.
+                detector=scorer.of_all,
+            )
+            for scorer in self.scorers
+        )
+
+
+def open_run(path: Path) -> Run:
+    """Open a run; of a folder of runs, say which there are.
+
+    Raises
+    ------
+    RunError
+        The folder is no run, or one that holds several.
+    """
+    inner = sorted(file.parent.name for file in path.glob("*/run.json"))
+    if inner and not (path / "run.json").exists():
+        raise RunError(
+            f"{path} holds runs of {', '.join(inner)}: build one of them, such as "
+            f"{path / inner[0]}"
+        )
+    return Run.open(path)
+
 
 def from_run(path: Path, licence: str | None = None) -> Source:
     """Read the folder that ``asd-train fit`` left.
@@ -61,9 +102,9 @@ def from_run(path: Path, licence: str | None = None) -> Source:
     Raises
     ------
     RunError
-        The folder is no run, or not a whole one.
+        The folder is no run, not a whole one, or one that holds several.
     """
-    run = Run.open(path)
+    run = open_run(path)
     info = run.info
     heldout = run.heldout()
     machine = run.recipe.machines[0] if len(run.recipe.machines) == 1 else ""
@@ -72,7 +113,7 @@ def from_run(path: Path, licence: str | None = None) -> Source:
         network=run.network(),
         features=info.features,
         calibration=run.calibration()[0],
-        held_out=HeldOut(heldout.units, heldout.clip),
+        held_out=HeldOut(heldout.units, heldout.clip, heldout.anomaly),
         golden_audio=run.golden_audio(),
         labels=info.classes,
         training={

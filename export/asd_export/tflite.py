@@ -1,11 +1,14 @@
 """Write a network as .tflite, in float32 and in int8."""
 
+from collections.abc import Iterable
+
 import numpy as np
 import torch
 from ai_edge_litert.interpreter import Interpreter
 from numpy.typing import NDArray
 from torch import nn
 
+from asd_export.calibrate import Ranges, Tap
 from asd_export.quiet import quiet
 from asd_export.structure import Structure
 
@@ -36,31 +39,70 @@ def export_float(network: nn.Module, unit_shape: tuple[int, int]) -> bytes:
         return bytes(model.model_content())
 
 
-def quantise(content: bytes, units: NDArray[np.float32]) -> bytes:
+def tap(content: bytes) -> Tap:
+    """Run a float file so that its inner tensors can be seen."""
+    wanted = _wanted(content)
+    with quiet():
+        interpreter = Interpreter(
+            model_content=content, num_threads=1, experimental_preserve_all_tensors=True
+        )
+        interpreter.allocate_tensors()
+    entrance = interpreter.get_input_details()[0]["index"]
+    inner = [
+        (tensor["name"], tensor["index"])
+        for tensor in interpreter.get_tensor_details()
+        if tensor["name"] in wanted
+    ]
+
+    def run(unit: NDArray[np.float32]) -> Iterable[tuple[str, NDArray[np.float32]]]:
+        interpreter.set_tensor(entrance, unit[None, None])
+        interpreter.invoke()
+        for name, index in inner:
+            yield name, interpreter.get_tensor(index)
+
+    return run
+
+
+def _wanted(content: bytes) -> dict[str, dict[str, NDArray[np.float32]]]:
+    """What the quantiser wants to know of which tensors, here for a unit of zeros."""
+    with quiet():
+        calibration = calibrator.Calibrator(
+            content, num_threads=1, qsv_update_func=qsv_utils.min_max_update
+        )
+        shape = Interpreter(model_content=content).get_input_details()[0]["shape"]
+        zeros = {SIGNATURE: [{INPUT: np.zeros(shape, np.float32)}]}
+        calibration.calibrate(zeros, _rules())
+    found: dict[str, dict[str, NDArray[np.float32]]] = calibration.get_model_qsvs()
+    return found
+
+
+def _rules() -> recipe_manager.RecipeManager:
+    rules = recipe_manager.RecipeManager()
+    rules.load_quantization_recipe(recipe.static_wi8_ai8())
+    return rules
+
+
+def quantise(content: bytes, ranges: Ranges) -> bytes:
     """Quantise a file of `export_float` statically to int8, input and output too.
 
-    Weights per channel, ranges by minimum and maximum over all units. The
-    quantiser's own default is a moving average of the ranges: it depends on the
-    order of the units and clips the loudest, which are what must be told apart.
+    Weights per channel.
 
     Parameters
     ----------
     content
         Float file.
-    units : array, shape ``(n, bands, unit_frames)``
-        Normalised features that set the ranges.
+    ranges
+        Of every tensor that `tap` shows.
     """
+    wanted = _wanted(content)
+    for name, values in wanted.items():
+        low, high = ranges[name]
+        values["min"] = np.full_like(values["min"], low)
+        values["max"] = np.full_like(values["max"], high)
     with quiet():
-        rules = recipe_manager.RecipeManager()
-        rules.load_quantization_recipe(recipe.static_wi8_ai8())
-        ranges = calibrator.Calibrator(
-            content, num_threads=1, qsv_update_func=qsv_utils.min_max_update
-        )
-        feeds = [{INPUT: unit[None, None]} for unit in units]
-        ranges.calibrate({SIGNATURE: feeds}, rules)
-        result = quantizer.Quantizer(content, rules.get_quantization_recipe()).quantize(
-            ranges.get_model_qsvs(), enable_progress_report=False
-        )
+        result = quantizer.Quantizer(
+            content, _rules().get_quantization_recipe()
+        ).quantize(wanted, enable_progress_report=False)
     return bytes(result.quantized_model)
 
 

@@ -13,8 +13,11 @@ import torch
 from asd_agent import errors
 from asd_agent.bundle.bundle import Bundle
 from asd_agent.features import SecomSpec
+from asd_agent.inference.embedder import RuntimeName
 from asd_export import cli, source
-from asd_export.build import Built, Order, build, write
+from asd_export.build import Built, build, write
+from asd_export.commands.build import tuning_of
+from asd_export.order import Order, Tuning
 from asd_train.models import build_network
 from asd_train.recipe import dump, load
 from asd_train.run import RunInfo, write_atomic, write_tensors
@@ -45,32 +48,36 @@ def write_run(folder: Path) -> Path:
     write_atomic(folder / "recipe.yaml", dump(recipe).encode())
     write_atomic(folder / "run.json", info.model_dump_json().encode())
     write_tensors(folder / "model.safetensors", dict(network.state_dict()))
-    units = torch.randn(60, *SPEC.unit_shape)
-    # A tone that rises from clip to clip, so that their scores differ clearly.
-    tone = torch.zeros(*SPEC.unit_shape)
-    tone[20:28] = 1
-    levels = torch.linspace(0, 30, 10).repeat_interleave(4)
+    units = 0.1 * torch.randn(60, *SPEC.unit_shape)
+    # A tone that rises from unit to unit, so that windows differ clearly; what the
+    # ranges are set by has another.
+    tones = torch.zeros(2, *SPEC.unit_shape)
+    tones[0, 20:28], tones[1, 44:52] = 1, 1
     held = {
-        "units": units[:40] + levels[:, None, None] * tone,
+        "units": units[:40] + torch.linspace(0, 60, 40)[:, None, None] * tones[0],
         "labels": torch.zeros(40, dtype=torch.int64),
         "anomaly": torch.zeros(40, dtype=torch.int64),
         "clip": torch.arange(10).repeat_interleave(4),
     }
     calibration = {
-        "units": torch.cat([units[40:56], held["units"][36:]]),
+        "units": units[40:] + torch.linspace(0, 60, 20)[:, None, None] * tones[1],
         "labels": held["labels"][:20],
     }
     write_tensors(folder / "heldout.safetensors", held)
     write_tensors(folder / "calibration.safetensors", calibration)
-    write_tensors(folder / "golden.safetensors", {"audio": 0.1 * torch.randn(16_000)})
+    sounds = (3000 * torch.randn(4, SPEC.unit_samples)).to(torch.int16)
+    write_tensors(folder / "golden.safetensors", {"audio": sounds})
     return folder
+
+
+def tiny_order() -> Order:
+    created = datetime(2026, 1, 2, tzinfo=timezone.utc)
+    return Order("tiny", 1, created, ("onnx-float32",))
 
 
 @cache
 def tiny_bundle() -> Built:
-    created = datetime(2026, 1, 2, tzinfo=timezone.utc)
-    order = Order("tiny", 1, created, ("onnx-float32",))
-    return build(tiny_source(), order, lambda _: None)
+    return build(tiny_source(), tiny_order(), lambda _: None)
 
 
 def run_python(code: str) -> subprocess.CompletedProcess[str]:
@@ -88,20 +95,104 @@ def test_from_run_to_bundle(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     command = ["build", str(run), "-o", str(target), "--version", "7"]
     assert cli.main([*command, "--files", "onnx-float32,onnx-int8"]) == 0
     out, err = capsys.readouterr()
-    assert out.splitlines()[0].startswith("file")
-    assert [line.split()[0] for line in out.splitlines()[1:]] == [
-        "model.int8.onnx",
-        "model.float32.onnx",
+    lines = out.splitlines()
+    assert lines[0].startswith("file")
+    tried = [(line.split()[0], line[44:60].strip()) for line in lines[1:-2]]
+    assert tried == [
+        ("model.float32.onnx", "-"),
+        ("model.int8.onnx", "minmax"),
+        ("model.int8.onnx", "percentile 99.99"),
+        ("model.int8.onnx", "percentile 99.9"),
+        ("model.int8.onnx", "entropy"),
     ]
+    manifest = Bundle.open(target).manifest
+    taken = manifest.parity["model.int8.onnx"].method
+    assert lines[-2:] == [
+        f"taken: model.int8.onnx {taken}",
+        "taken: model.float32.onnx",
+    ]
+    assert taken in [way for _, way in tried]
     assert "quantising onnx with 20 units" in err
     assert err.endswith(f"wrote {target}\n")
-    manifest = Bundle.open(target).manifest
     assert (manifest.id, manifest.version) == ("my-run", 7)
     assert manifest.licence == "CC-BY-4.0"
     assert manifest.labels == ("fan/00", "fan/01")
     assert manifest.training["data.clips"] == 10
     assert manifest.training["metric.loss"] == 1.5
     assert manifest.members[0].name == "mobilefacenet"
+
+
+def test_a_folder_of_runs_names_them(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for machine in ("fan", "ToyCar"):
+        (tmp_path / "runs" / machine).mkdir(parents=True)
+        (tmp_path / "runs" / machine / "run.json").write_text("{}")
+    for command in (
+        ["build", str(tmp_path / "runs"), "-o", str(tmp_path / "b")],
+        ["analyse", str(tmp_path / "runs")],
+    ):
+        assert cli.main(command) == 7
+        error = capsys.readouterr().err
+        assert "runs holds runs of ToyCar, fan: build one of them" in error
+
+
+def test_analyse_prints_and_draws(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run, plot = write_run(tmp_path / "run"), tmp_path / "layers.svg"
+    command = ["analyse", str(run), "--runtime", "tflite", "-o", str(plot)]
+    assert cli.main(command) == 0
+    out, err = capsys.readouterr()
+    lines = out.splitlines()
+    assert lines[0].split() == ["layer", "kind", "noise", "SQNR", "cosine", "rank"]
+    names = {line.split()[0] for line in lines[1:]}
+    assert {"unit", "stages.0.0", "stages.2.1.sum", "stages.9.0"} <= names
+    assert len(names) == len(lines) - 1
+    assert b"run, int8 as tflite, minmax" in plot.read_bytes()
+    assert err.endswith(f"wrote {plot}\n")
+
+
+@pytest.mark.parametrize("runtime", ["onnx", "tflite"])
+def test_the_runtime_is_recorded_and_comes_first(runtime: RuntimeName) -> None:
+    order = replace(
+        tiny_order(), files=("tflite-float32", "onnx-float32"), runtime=runtime
+    )
+    manifest = build(tiny_source(), order, lambda _: None).manifest
+    assert manifest.runtime == runtime
+    (member,) = manifest.members
+    assert member.embedder is not None
+    assert member.embedder.models[0].runtime == runtime
+
+
+def test_a_runtime_without_a_file_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["build", "run", "-o", str(tmp_path / "b"), "--files", "onnx-int8"]
+    assert cli.main([*command, "--runtime", "tflite"]) == 2
+    assert "add one to --files" in capsys.readouterr().err
+
+
+def test_always_needs_to_know_what(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["build", "run", "-o", str(tmp_path / "b"), "--qat-always"]
+    assert cli.main(command) == 2
+    assert "give --qat, too" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ([], None),
+        (["--qat"], Tuning()),
+        (["--qat", "70"], Tuning(70)),
+        (["--qat", "--qat-always"], Tuning(always=True)),
+    ],
+)
+def test_fine_tuning_as_asked(words: list[str], expected: Tuning | None) -> None:
+    parsed = cli._parser().parse_args(["build", "run", "-o", "out", *words])
+    assert tuning_of(parsed) == expected
 
 
 def test_licence_of_the_command_line_wins(tmp_path: Path) -> None:
@@ -213,6 +304,9 @@ def test_inspect_needs_no_torch() -> None:
     [
         (["--files", "onnx-int4"], "'onnx-int4' is none of onnx-int8, tflite-int8"),
         (["--files", ""], "'' is none of"),
+        (["--calibration", "kl"], "invalid choice: 'kl'"),
+        (["--qat", "0"], "'0' is not a whole number above 0"),
+        (["--device-class", "Pi 4"], "'Pi 4': lower-case letters"),
         (["--id", "Bad Id"], "'Bad Id': lower-case letters"),
         (["--id", "../up"], "'../up': lower-case letters"),
         (["--version", "0"], "'0' is not a whole number above 0"),
@@ -235,7 +329,7 @@ def test_a_folder_that_makes_no_id_asks_for_one(
     assert "give --id" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("command", ["build", "inspect"])
+@pytest.mark.parametrize("command", ["build", "analyse", "inspect"])
 def test_help_ends_with_a_command_that_parses(
     command: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,69 +1,33 @@
 """Parity is measured as it is said to be."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from hypothesis.extra import numpy as arrays
 from numpy.typing import NDArray
 
 from asd_agent.errors import BundleError
+from asd_agent.scoring.pooling import PoolingSpec
 from asd_export import gate
 from asd_export.files import FILES
 from asd_export.parity import (
+    Agreement,
+    HeldOut,
     Parity,
     Reference,
     cosines,
     embed_reference,
-    rank_correlation,
     table,
-    window_scores,
 )
 from asd_export.structure import Structure
 from support.tiny_models import random_units, tiny_network, tiny_source
-
-VALUES = arrays.arrays(
-    np.float64, st.integers(2, 20), elements=st.floats(-100, 100, width=16)
-)
-
-
-@given(values=VALUES)
-def test_rank_correlation_sees_only_order(values: NDArray[np.float64]) -> None:
-    found = rank_correlation(values, np.exp(values / 50))
-    if np.ptp(values) == 0:
-        assert np.isnan(found)
-    else:
-        assert found == pytest.approx(1)
-        assert rank_correlation(values, -values) == pytest.approx(-1)
-
-
-def test_rank_correlation_of_a_known_table() -> None:
-    # d = 0, 1, -1, 0: 1 - 6 * 2 / (4 * 15) = 0.8
-    found = rank_correlation(np.array([1.0, 2, 3, 4]), np.array([10.0, 30, 20, 40]))
-    assert found == pytest.approx(0.8)
-
-
-def test_ties_share_their_mean_rank() -> None:
-    # Ranks 1, 2.5, 2.5, 4 against 1, 2, 3, 4.
-    found = rank_correlation(np.array([0.0, 5, 5, 9]), np.array([1.0, 2, 3, 4]))
-    assert found == pytest.approx(4.5 / np.sqrt(4.5 * 5))
 
 
 def test_cosines_ignore_length() -> None:
     a = np.array([[1, 0], [1, 1], [2, 0]], np.float32)
     b = np.array([[5, 0], [0, 3], [-1, 0]], np.float32)
     np.testing.assert_allclose(cosines(a, b), [1, np.sqrt(0.5), -1], atol=1e-7)
-
-
-def test_window_scores_pool_each_clip() -> None:
-    bank = np.array([[1, 0], [0, 1]], np.float32)
-    queries = np.array([[2, 0], [1, 0], [1, 0], [0, 1]], np.float32)
-    clips = np.array([7, 7, 3, 3])
-    # In order of clip: 3 lies between the bank's vectors, 7 on one of them.
-    expected = [1 - np.sqrt(0.5), 0]
-    np.testing.assert_allclose(window_scores(bank, queries, clips), expected, atol=1e-6)
 
 
 class Stand:
@@ -83,16 +47,18 @@ class Stand:
         return found
 
 
-def compare(change: Any) -> Parity:
+def compare(change: Any, anomaly: NDArray[np.int64] | None = None) -> Parity:
     source = tiny_source()
-    reference = Reference.of(source.network, source.calibration, source.held_out)
-    return reference.compare(Stand(change), b"x" * 1500, None)
+    held_out = replace(source.held_out, anomaly=anomaly)
+    reference = Reference.of(source.network, source.calibration, held_out)
+    return reference.compare(Stand(change), b"x" * 1500, None, "minmax")
 
 
 def test_the_same_network_agrees() -> None:
     row = compare(lambda embedding: embedding)
-    assert row.cosine_min == pytest.approx(1, abs=1e-6)
-    assert row.rank == pytest.approx(1)
+    assert row.agreement.cosine_min == pytest.approx(1, abs=1e-6)
+    assert row.agreement.rank == pytest.approx(1)
+    assert row.agreement.auc_loss is None
     assert row.kilobytes == 1.5
     assert row.unit_ms > 0
     gate.check([row])
@@ -102,19 +68,61 @@ def test_another_network_is_refused() -> None:
     turned = np.linalg.qr(np.random.default_rng(0).standard_normal((16, 16)))[0]
     row = compare(lambda e: (e @ turned).astype(np.float32))
     # A rotation keeps every distance, so only the cosine can see it.
-    assert row.rank == pytest.approx(1, abs=1e-3)
+    assert row.agreement.rank == pytest.approx(1, abs=1e-3)
     with pytest.raises(BundleError, match=r"model\.int8\.onnx: mean cosine"):
         gate.check([row])
 
 
+def test_what_no_longer_tells_anomalies_is_refused() -> None:
+    # The louder half is anomalous and scores higher, until half of it is lost.
+    anomaly = (np.arange(60) >= 30).astype(np.int64)
+    same = compare(lambda embedding: embedding, anomaly)
+    assert same.agreement.auc_loss == pytest.approx(0)
+    spoiled = compare(lambda e: np.roll(e, int(e[0] > 0)).astype(np.float32), anomaly)
+    assert spoiled.agreement.auc_loss is not None
+    assert spoiled.agreement.auc_loss > 0.01
+    with pytest.raises(BundleError, match="lower than the trained network's"):
+        gate.check([spoiled])
+
+
+@pytest.mark.parametrize("kind", ["std", "both"])
+def test_windows_are_pooled_as_the_run_says(kind: Any) -> None:
+    source = tiny_source()
+    pooling = PoolingSpec(kind=kind)
+    reference = Reference.of(
+        source.network, source.calibration, source.held_out, (pooling, PoolingSpec())
+    )
+    rng = np.random.default_rng(0)
+    noisy = [
+        (a + 0.3 * rng.standard_normal(a.shape) * np.abs(a).mean()).astype(np.float32)
+        for a in (reference.bank, reference.embeddings)
+    ]
+    both = reference.agreement(*noisy)
+    alone = [
+        replace(reference, poolings=(p,)).agreement(*noisy) for p in reference.poolings
+    ]
+    assert alone[0].rank != alone[1].rank
+    assert both.rank == min(one.rank for one in alone)
+
+
+def test_no_clip_is_compared_with_itself() -> None:
+    one = HeldOut(tiny_source().held_out.units[:5], np.zeros(5, np.int64))
+    source = tiny_source()
+    alone = Reference.of(
+        source.network, source.calibration, one, (PoolingSpec(kind="std"),)
+    )
+    assert np.isnan(alone.agreement(alone.bank, alone.embeddings).rank)
+
+
 def made(**changes: Any) -> Parity:
+    agreed = Agreement(cosine_mean=0.99, cosine_min=0.9, rank=0.995, auc_loss=None)
+    agreement = {k: changes.pop(k) for k in list(changes) if hasattr(agreed, k)}
     good: dict[str, Any] = {
         "model": FILES["onnx-int8"],
         "library": "onnxruntime 1",
+        "method": "minmax",
         "kilobytes": 1.0,
-        "cosine_mean": 0.99,
-        "cosine_min": 0.9,
-        "rank": 0.95,
+        "agreement": replace(agreed, **agreement),
         "unit_ms": 1.0,
         "structure": Structure(convs=50, float_convs=0, islands=1),
     }
@@ -122,7 +130,7 @@ def made(**changes: Any) -> Parity:
 
 
 def test_gate_passes_what_is_good() -> None:
-    gate.check([made(), made(structure=None)])
+    gate.check([made(), made(structure=None), made(auc_loss=0.005), made(auc_loss=-1)])
 
 
 @pytest.mark.parametrize(
@@ -130,8 +138,10 @@ def test_gate_passes_what_is_good() -> None:
     [
         ({"cosine_mean": 0.969}, "mean cosine with the trained network is 0.9690"),
         ({"cosine_mean": float("nan")}, "mean cosine"),
-        ({"rank": 0.89}, "rank correlation of scores .* is 0.8900"),
+        ({"rank": 0.9899}, "rank correlation of scores .* is 0.9899"),
         ({"rank": float("nan")}, "the same score"),
+        ({"auc_loss": 0.0051}, "AUC is 0.0051 lower"),
+        ({"auc_loss": float("nan")}, "AUC is nan lower"),
         ({"structure": Structure(50, 1, 0)}, "1 of 50 convolutions run in float32"),
         ({"structure": Structure(50, 0, 2)}, "2 operators leave the int8 path"),
     ],
@@ -141,16 +151,35 @@ def test_gate_names_the_fault(changes: dict[str, Any], words: str) -> None:
         gate.check([made(), made(**changes)])
 
 
-def test_gate_names_every_fault_at_once() -> None:
+def test_gate_names_every_fault_the_layers_and_what_to_do() -> None:
     with pytest.raises(BundleError) as caught:
-        gate.check([made(cosine_mean=0.5, rank=0.5), made(rank=0.1)])
-    assert str(caught.value).count("model.int8.onnx") == 3
+        gate.check([made(cosine_mean=0.5, rank=0.5), made(rank=0.1)], "  stem.0: 40 %")
+    said = str(caught.value)
+    assert said.count("model.int8.onnx") == 3
+    for words in ("stem.0: 40 %", "--qat", "--calibration", "--files onnx-float32"):
+        assert words in said
+
+
+def test_the_best_passes_then_ranks_then_finds_then_agrees() -> None:
+    order = [
+        made(rank=0.999, cosine_mean=0.98),
+        made(rank=0.9991, cosine_mean=0.99),
+        made(rank=0.998, cosine_mean=0.999),
+        made(rank=0.998, auc_loss=0.004, cosine_mean=0.9999),
+        made(rank=1.0, structure=Structure(50, 0, 2)),
+        made(rank=float("nan")),
+    ]
+    merits = [gate.merit(row) for row in order]
+    # The third digit of a rank is the last that counts.
+    assert merits[1] > merits[0]
+    assert merits[1:] == sorted(merits[1:], reverse=True)
 
 
 def test_table_has_one_line_for_each_file() -> None:
     lines = table([made(), made(structure=None)]).splitlines()
     assert len(lines) == 3
     assert "0 of 50" in lines[1]
+    assert "minmax" in lines[1]
     assert len({len(line) for line in lines}) == 1
 
 

@@ -1,0 +1,1 @@
+"""The commands of ``asd-export``, a module each; what is heavy is imported late."""
