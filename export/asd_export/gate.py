@@ -43,7 +43,8 @@ def check(rows: Sequence[Parity], hurting: str = "") -> None:
         + "\n  ".join(faults)
         + layers
         + "\nFine-tune for int8 with --qat, or with more of its steps, try another "
-        "--calibration, train further or with more varied sound, or leave int8 out with --files onnx-float32"
+        "--calibration, train further or with more varied sound, or leave "
+        "int8 out with --files onnx-float32"
     )
 
 
