@@ -172,8 +172,8 @@ class BundleConfig(_Model):
     path: Path | None = None
     """Folder of a bundle that stays; none: the newest that was installed, or the one
     that comes with the software"""
-    runtime: Literal["auto", "onnx", "tflite"] = "auto"
-    """`auto` does as the bundle says"""
+    runtime: Literal["auto", "onnx", "tflite", "onnx-gpu"] = "auto"
+    """`auto` does as the bundle says; `onnx-gpu`: on an accelerator if there is one"""
     trusted_keys: tuple[Path, ...] = Field((), max_length=16)
     """Public keys in PEM; a bundle must be signed with one of them"""
     allow_unsigned: bool = False

@@ -13,7 +13,6 @@ from asd_agent.bundle.manifest import FileEntry, FileParity, Manifest
 from asd_agent.bundle.selftest import examine
 from asd_agent.errors import ConfigError
 from asd_agent.inference.embedder import EmbedderSpec
-from asd_agent.inference.open import RuntimeChoice
 from asd_export import choose, gate, sensitivity
 from asd_export.calibrate import ways
 from asd_export.choose import Tried
@@ -63,7 +62,7 @@ def build(source: Source, order: Order, report: Report) -> Built:
             source.network, reference, tried, how, order.tuning, report=report
         )
     kept = choose.best(tried)
-    models = tuple(FILES[name] for name in _preferred(kept, order.runtime))
+    models = tuple(FILES[name] for name in _preferred(kept, order.format))
     spec = EmbedderSpec(size=reference.embeddings.shape[1], models=models)
     opened = [one.embedder for one in kept.values()]
     members = source.members(spec)
@@ -79,7 +78,7 @@ def build(source: Source, order: Order, report: Report) -> Built:
     )
 
 
-def _preferred(kept: Mapping[str, Tried], runtime: RuntimeChoice) -> list[str]:
+def _preferred(kept: Mapping[str, Tried], runtime: str) -> list[str]:
     return sorted(kept, key=lambda name: FILES[name].runtime != runtime)
 
 

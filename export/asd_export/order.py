@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Literal
 
 from asd_agent.errors import ConfigError
-from asd_agent.inference.open import RuntimeChoice
+from asd_agent.inference.open import GPU, RuntimeChoice
 from asd_export.files import FILES
 
 Choice = Literal["best", "minmax", "percentile", "entropy"]
@@ -44,6 +44,11 @@ class Order:
     device_class: str = "any"
     """Kind of device that it is for"""
 
+    @property
+    def format(self) -> str:
+        """Kind of files that `runtime` runs; ``auto``: any."""
+        return "onnx" if self.runtime == GPU else self.runtime
+
     def __post_init__(self) -> None:
         """See that the runtime has a file.
 
@@ -53,7 +58,7 @@ class Order:
             It has none.
         """
         runtimes = {FILES[name].runtime for name in self.files}
-        if self.runtime not in ("auto", *runtimes):
+        if self.format not in ("auto", *runtimes):
             raise ConfigError(
                 f"--runtime {self.runtime}, but there is no such file among "
                 f"{', '.join(self.files)}: add one to --files"

@@ -112,8 +112,8 @@ alarm: {{per_week: 0.5, raise: 2 of 4, clear: "0 of 20"}}
         ("alarm:", "5: alarm: expected keys below it, found None"),
         (
             "bundle: {runtime: torch}",
-            "5: bundle.runtime: input should be 'auto', 'onnx' "
-            "or 'tflite', found 'torch'",
+            "5: bundle.runtime: input should be 'auto', 'onnx', "
+            "'tflite' or 'onnx-gpu', found 'torch'",
         ),
         (
             "alarm: {raise: 3 in 5}",

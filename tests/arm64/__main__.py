@@ -18,14 +18,14 @@ from pathlib import Path
 
 from arm64.compare import agreement
 from arm64.golden import selftest, table
-from arm64.machine import CPUS, TOOLS, Arm, CommandError, Here, output
+from arm64.machine import CPUS, OLDER, TOOLS, Arm, CommandError, Here, Older, output
 from arm64.sites import Machine, Plant, Said, Trial
 from asd_agent.bundle.bundle import DEFAULT_BUNDLE
 from asd_agent.bundle.manifest import Manifest
 
 PROJECT = Path(__file__).parents[2]
 PARTS = ("golden", "clips")
-MACHINES = "fan,pump,slider"
+MACHINES = "gearbox,slider,valve"
 CLIPS_HEAD = """\
 
 | bundle | runtime | learnt by | rank | score | p mean | p max | AUC here | AUC arm64 |
@@ -79,8 +79,8 @@ def _parser() -> argparse.ArgumentParser:
         "--bundle", type=Path, action="append", default=[], help="besides the default"
     )
     parser.add_argument("--runtimes", default="onnx,tflite")
-    parser.add_argument("--clips-train", type=int, default=16, help="of each machine")
-    parser.add_argument("--clips-test", type=int, default=20, help="of each machine")
+    parser.add_argument("--clips-train", type=int, default=12, help="of each machine")
+    parser.add_argument("--clips-test", type=int, default=16, help="of each machine")
     return parser
 
 
@@ -110,8 +110,12 @@ def _copies(found: Sequence[Path], folder: Path) -> list[Path]:
 
 def _golden(here: Here, arm: Arm, bundles: Sequence[Path]) -> None:
     """Print how far both are from the builder's numbers."""
-    arms = [Arm(arm.root, arm.share, cpu) for cpu in CPUS]
-    machines: list[Machine] = [here, *arms]
+    machines: list[Here | Older | Arm] = [
+        here,
+        *(Older(here.venv, cpu) for cpu in OLDER),
+        *(Arm(arm.root, arm.share, cpu) for cpu in CPUS),
+        Arm(arm.root, arm.share, arm.cpu, blind=True),
+    ]
     for bundle in bundles:
         verify = ("bundle", "verify", "--allow-unsigned", bundle)
         print(f"\n{arm.name}$ asd-agent {' '.join(map(str, verify))}", flush=True)

@@ -4,11 +4,11 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from arm64.sites import Machine
+from arm64.machine import Arm, Here, Older
 from asd_agent.bundle.proof import Row
 
 
-def selftest(machine: Machine, bundle: Path) -> list[Row]:
+def selftest(machine: Here | Older | Arm, bundle: Path) -> list[Row]:
     """Rows of the agent's self-test of every model file, as `bundle verify` runs it."""
     said = machine.run("python", "-m", "asd_agent.bundle.selftest", bundle, "--all")
     found = json.loads(said.strip().splitlines()[-1])

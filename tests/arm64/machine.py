@@ -1,27 +1,35 @@
-"""Two machines that run the agent: this one, and an ARM64 one that is emulated.
+"""Machines that run the agent: this one, and emulated ones, above all an ARM64 one.
 
-The emulated one is a Debian 12 root for arm64 under qemu-user. The kernel hands its
+That is a Debian 12 root for arm64 under qemu-user. The kernel hands its
 programs to qemu (binfmt_misc), so children that the agent starts run there too. Mounts
 live in a name space of their own and go with the command.
 """
 
 import os
 import shlex
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-TOOLS = ("debootstrap", "qemu-aarch64-static", "update-binfmts", "unshare")
+TOOLS = (
+    *("debootstrap", "qemu-aarch64-static", "qemu-x86_64-static"),
+    *("update-binfmts", "unshare"),
+)
 SUITE = "bookworm"
 MIRROR = "http://deb.debian.org/debian"
 PYTHON_VERSION = "3.11"
 """Of Debian 12: decides which wheels fit"""
 TAGS = ("manylinux_2_28", "manylinux_2_27", "manylinux_2_17", "manylinux2014")
 """Wheels that run with the C library of Debian 12"""
+ANEW = ("--force-reinstall", "--no-deps")
+"""The agent of this checkout may have the version of the one before"""
 BINFMT = Path("/proc/sys/fs/binfmt_misc")
 CPUS = {"cortex-a53": 0xD03, "cortex-a72": 0xD08, "cortex-a76": 0xD0B}
 """Processors of Raspberry Pi 3, 4 and 5 by the part number that they tell"""
+OLDER = ("Nehalem", "Haswell")
+"""x86 processors up to SSE4.2 and up to AVX2"""
 DOT_PRODUCT = frozenset({"cortex-a76"})
 
 
@@ -45,8 +53,33 @@ class Here:
         """Install the agent with both runtimes."""
         if not (self.venv / "bin" / "python").exists():
             output((sys.executable, "-m", "venv", self.venv))
-        pip = ("pip", "install", "-q", "--force-reinstall", "-c", constraints)
+        pip = ("pip", "install", "-q", "-c", constraints)
         self.run(*pip, f"{wheel}[tflite]")
+        self.run(*pip, *ANEW, wheel)
+
+
+@dataclass(frozen=True, slots=True)
+class Older:
+    """An older processor of our own kind, emulated; it starts no children."""
+
+    venv: Path
+    """The same as of `Here`"""
+    cpu: str
+    """As qemu names it"""
+
+    @property
+    def name(self) -> str:
+        """Architecture and processor."""
+        return f"x86-64 {self.cpu}"
+
+    def run(self, *command: str | Path) -> str:
+        """Run ``python`` with these words; return what it printed."""
+        program, *words = command
+        python = (self.venv / "bin" / program).resolve()
+        (packages,) = self.venv.glob("lib/python*/site-packages")
+        path = f"PYTHONPATH={packages}"
+        qemu = ("qemu-x86_64-static", "-cpu", self.cpu, "-E", path)
+        return output((*qemu, python, *words))
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +91,13 @@ class Arm:
     share: Path
     """Folder that both machines see under the same path"""
     cpu: str = "cortex-a72"
+    blind: bool = False
+    """Whether /proc and /sys are hidden, where libraries look for the processor"""
 
     @property
     def name(self) -> str:
         """Architecture and processor."""
-        return f"arm64 {self.cpu}"
+        return f"arm64 {self.cpu}{' without /sys' if self.blind else ''}"
 
     def make(self) -> None:
         """Install Debian, unless that was done before."""
@@ -70,6 +105,7 @@ class Arm:
         done = self.root / "asd" / "pyvenv.cfg"
         if done.exists():
             return
+        shutil.rmtree(self.root, ignore_errors=True)  # half made
         kind = ("--arch=arm64", "--variant=minbase", "--include=python3-venv")
         output(("debootstrap", *kind, SUITE, self.root, MIRROR))
         self.run_in_root("/usr/bin/python3", "-m", "venv", "/asd")
@@ -82,8 +118,9 @@ class Arm:
         target = (f"--python-version={PYTHON_VERSION}", "--implementation=cp")
         only = ("--only-binary=:all:", *platforms, *target)
         output((*pip, *only, "-c", constraints, f"{wheel}[tflite]"))
-        offline = ("install", "-q", "--no-index", "--find-links", wheels)
-        self.run("pip", *offline, "--force-reinstall", f"{wheel}[tflite]")
+        offline = ("pip", "install", "-q", "--no-index", "--find-links", wheels)
+        self.run(*offline, f"{wheel}[tflite]")
+        self.run(*offline, *ANEW, wheel)
 
     def run(self, *command: str | Path) -> str:
         """Run a program of the agent's environment; return what it printed."""
@@ -104,11 +141,13 @@ class Arm:
             "QEMU_CPU": self.cpu,
         }
         words = [f"{name}={value}" for name, value in environment.items()]
-        steps = [
+        seen = [
             ("mount", "-t", "proc", "proc", self.root / "proc"),
-            # The runtimes look for the processor's abilities in both.
             ("mount", "--rbind", "/sys", self.root / "sys"),
             ("mount", "--bind", told, self.root / "proc" / "cpuinfo"),
+        ]
+        steps = [
+            *([] if self.blind else seen),
             ("mount", "--bind", self.share, shared),
             ("exec", "env", "-i", *words, "chroot", self.root, *command),
         ]

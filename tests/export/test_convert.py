@@ -84,12 +84,13 @@ def test_real_networks(
             assert found.fast_int8
             assert found.convs >= 33
             assert agreement.min() > 0.97
-            assert len(content) < 3_000_000
+            assert len(content) < 3_200_000
 
 
 def test_only_what_is_asked_is_made_and_in_order_of_preference() -> None:
     asked = ("onnx-float32", "onnx-int8")
-    made = convert(tiny_network(), SHAPE, random_units(4), asked, lambda _: None)
+    units = random_units(20, seed=1)
+    made = convert(tiny_network(), SHAPE, units, asked, lambda _: None)
     assert tuple(made) == ("onnx-int8", "onnx-float32")
     assert made["onnx-float32"] == tiny_files()["onnx-float32"]
 

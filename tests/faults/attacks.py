@@ -8,6 +8,7 @@ it afterwards.
 
 import contextlib
 import json
+import os
 import resource
 import subprocess
 import sys
@@ -39,6 +40,8 @@ IMPATIENT = Patience(
     connect_s=2, silence_s=1, least_bytes_s=10_000, slow_s=0.5, tries=2, pause_s=0.05
 )
 """So that a slow server is given up within a test"""
+TESTS = Path(__file__).parents[1]
+"""Where the child finds this module"""
 CHILD_BYTES = 1_073_741_824
 """Address space of the child that tests a bundle"""
 
@@ -105,6 +108,7 @@ def carried_out(name: str) -> Refusal:
         text=True,
         check=False,
         timeout=120,
+        env=os.environ | {"PYTHONPATH": str(TESTS)},
     )
     assert done.returncode == 0, f"{name}: {done.stderr}"
     return Refusal(**json.loads(done.stdout))

@@ -82,6 +82,20 @@ def outliers(factor: float) -> nn.Module:
     return network.eval()
 
 
+def lifted(offset: float) -> nn.Module:
+    """Make the network with a constant on all values that the head takes off again.
+
+    No channel is louder than the others; only other weights need no such range.
+    """
+    network = tiny_network()
+    head = network.get_parameter("head.0.weight")
+    with torch.no_grad():
+        network.get_parameter("body.4.bias").add_(offset)
+        taken = offset * head.sum(dim=(1, 2, 3))
+        network.get_buffer("head.1.running_mean").add_(taken)
+    return network.eval()
+
+
 def random_units(n: int, seed: int = 0) -> NDArray[np.float32]:
     """Make units ``(n, *SHAPE)``."""
     return np.random.default_rng(seed).standard_normal((n, *SHAPE), np.float32)

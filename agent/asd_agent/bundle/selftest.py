@@ -13,6 +13,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 from threading import Event
+from typing import get_args
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -128,7 +129,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Test a bundle and write what was found."""
     parser = argparse.ArgumentParser(prog="asd_agent.bundle.selftest")
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--runtime", choices=("auto", "onnx", "tflite"), default="auto")
+    parser.add_argument("--runtime", choices=get_args(RuntimeChoice), default="auto")
     parser.add_argument("--memory-bytes", type=int, help="address space; default: all")
     parser.add_argument("--all", action="store_true", help="test every model file")
     args = parser.parse_args(argv)

@@ -1,4 +1,7 @@
-"""Run a network with ONNX Runtime on one CPU core."""
+"""Run a network with ONNX Runtime on one CPU core, or on an accelerator."""
+
+import logging
+from types import ModuleType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -7,6 +10,20 @@ from asd_agent.errors import BundleError
 from asd_agent.inference.embedder import ModelFile
 from asd_agent.inference.library import Library
 from asd_agent.inference.shape import check_model, check_unit
+
+log = logging.getLogger(__name__)
+
+CPU = "CPUExecutionProvider"
+ACCELERATORS = ("TensorrtExecutionProvider", "CUDAExecutionProvider")
+"""Those of Nvidia, the faster first"""
+
+
+def accelerators(runtime: ModuleType) -> list[str]:
+    """Accelerators that an ONNX Runtime was built for, the faster first."""
+    if not hasattr(runtime, "get_available_providers"):
+        return []
+    there = runtime.get_available_providers()
+    return [name for name in ACCELERATORS if name in there]
 
 
 class OnnxEmbedder:
@@ -24,6 +41,8 @@ class OnnxEmbedder:
         ``(bands, unit_frames)`` of the front end.
     size
         Values in one embedding.
+    accelerated
+        Use an accelerator, if there is one.
 
     Raises
     ------
@@ -38,9 +57,14 @@ class OnnxEmbedder:
         content: bytes,
         unit_shape: tuple[int, int],
         size: int,
+        *,
+        accelerated: bool = False,
     ) -> None:
         self.model = model
         self.library = library.label
+        found = accelerators(library.module) if accelerated else []
+        if accelerated and not found:
+            log.warning("%s has no accelerator: the CPU runs it", self.library)
         runtime = library.module
         options = runtime.SessionOptions()
         options.intra_op_num_threads = 1
@@ -50,12 +74,15 @@ class OnnxEmbedder:
         options.log_severity_level = 3  # errors: an embedder's log is ours
         try:
             self._session = runtime.InferenceSession(
-                content, options, providers=["CPUExecutionProvider"]
+                content, options, providers=[*found, CPU]
             )
         except Exception as error:  # its errors share no other base class
             raise BundleError(
                 f"{model.file}: {self.library} refuses it: {error}"
             ) from error
+        taken = self._session.get_providers()[0]
+        if taken != CPU:
+            self.library += f" ({taken})"
         inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
         for tensor in (*inputs, *outputs):
             # ONNX has no field for the scale of a quantised input or output.

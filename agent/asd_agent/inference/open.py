@@ -10,11 +10,13 @@ from asd_agent.errors import BundleError, RuntimeMissing
 from asd_agent.inference.embedder import Embedder, EmbedderSpec, ModelFile
 from asd_agent.inference.library import INSTALL, Library, Load, find
 from asd_agent.inference.litert import LitertEmbedder
-from asd_agent.inference.onnx import OnnxEmbedder
+from asd_agent.inference.onnx import OnnxEmbedder, accelerators
 
 log = logging.getLogger(__name__)
 
-RuntimeChoice = Literal["auto", "onnx", "tflite"]
+RuntimeChoice = Literal["auto", "onnx", "tflite", "onnx-gpu"]
+"""`onnx-gpu`: ONNX files on an accelerator of ONNX Runtime where there is one"""
+GPU: RuntimeChoice = "onnx-gpu"
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +25,8 @@ class Candidate:
 
     library: Library
     model: ModelFile
+    accelerated: bool = False
+    """Whether an accelerator runs it, if it is an ONNX file and there is one"""
 
     def open(self, content: bytes, unit_shape: tuple[int, int], size: int) -> Embedder:
         """Open the file.
@@ -41,10 +45,13 @@ class Candidate:
         BundleError
             The runtime refuses the file, or it does not fit.
         """
-        onnx = self.library.runtime == "onnx"
-        kind = OnnxEmbedder if onnx else LitertEmbedder
-        embedder: Embedder = kind(self.library, self.model, content, unit_shape, size)
-        log.info("%s runs %s", self.library.label, self.model.file)
+        parts = (self.library, self.model, content, unit_shape, size)
+        embedder: Embedder
+        if self.library.runtime == "onnx":
+            embedder = OnnxEmbedder(*parts, accelerated=self.accelerated)
+        else:
+            embedder = LitertEmbedder(*parts)
+        log.info("%s runs %s", embedder.library, self.model.file)
         return embedder
 
 
@@ -78,7 +85,9 @@ def candidates(
     BundleError
         The bundle has no file for `prefer`.
     """
-    models = [m for m in spec.models if prefer in ("auto", m.runtime)]
+    gpu = (wanted if prefer == "auto" else prefer) == GPU
+    only, first = (("onnx" if one == GPU else one) for one in (prefer, wanted))
+    models = [m for m in spec.models if only in ("auto", m.runtime)]
     if not models:
         held = ", ".join(model.file for model in spec.models)
         raise BundleError(
@@ -88,12 +97,12 @@ def candidates(
         )
     runtimes = list(dict.fromkeys(model.runtime for model in models))
     found = False
-    for runtime in sorted(runtimes, key=lambda runtime: runtime != wanted):
+    for runtime in sorted(runtimes, key=lambda runtime: runtime != first):
         library = find(runtime, load)
         if library:
             found = True
             own = [m for m in models if m.runtime == runtime]
-            yield from (Candidate(library, m) for m in _ordered(own, library))
+            yield from (Candidate(library, m, gpu) for m in _ordered(own, library, gpu))
     if not found:
         commands = dict.fromkeys(INSTALL[model.runtime] for model in models)
         raise RuntimeMissing(
@@ -137,9 +146,9 @@ def open_embedder(
     return first.open(read(first.model.file), unit_shape, spec.size)
 
 
-def _ordered(models: list[ModelFile], library: Library) -> list[ModelFile]:
+def _ordered(models: list[ModelFile], library: Library, gpu: bool) -> list[ModelFile]:
     # tflite-runtime runs static int8 without XNNPACK, float32 with it: its int8
-    # is the slower of the two.
-    if library.package == "tflite_runtime":
+    # is the slower of the two. Accelerators have no kernels for these int8 files.
+    if library.package == "tflite_runtime" or (gpu and accelerators(library.module)):
         return sorted(models, key=lambda model: model.precision != "float32")
     return models

@@ -98,6 +98,80 @@ def test_the_device_decides_then_the_bundle(
     assert next(found).model.file == first
 
 
+class Accelerated(Installed):
+    """ONNX Runtime as if it was built for some accelerators; notes what is asked."""
+
+    def __init__(self, *there: str) -> None:
+        super().__init__("onnxruntime", "ai_edge_litert")
+        self.there = [*there, "CPUExecutionProvider"]
+        self.providers: list[str] = []
+
+    def __call__(self, name: str) -> Any:
+        real: Any = super().__call__(name)
+        if name != "onnxruntime":
+            return real
+
+        def session(content: bytes, options: object, providers: list[str]) -> Any:
+            self.providers = providers
+            opened = real.InferenceSession(content, options, providers=providers[-1:])
+            names = ("get_inputs", "get_outputs", "run")
+            calls = {name: getattr(opened, name) for name in names}
+            return SimpleNamespace(get_providers=lambda: providers, **calls)
+
+        return SimpleNamespace(
+            __version__=real.__version__,
+            SessionOptions=real.SessionOptions,
+            InferenceSession=session,
+            get_available_providers=lambda: self.there,
+        )
+
+
+TENSORRT, CUDA, CPU = (
+    f"{name}ExecutionProvider" for name in ("Tensorrt", "CUDA", "CPU")
+)
+
+
+@pytest.mark.parametrize(
+    ("prefer", "wanted", "file", "asked"),
+    [
+        ("onnx-gpu", "auto", "model.float32.onnx", [TENSORRT, CUDA, CPU]),
+        ("onnx-gpu", "tflite", "model.float32.onnx", [TENSORRT, CUDA, CPU]),
+        ("auto", "onnx-gpu", "model.float32.onnx", [TENSORRT, CUDA, CPU]),
+        # The device decides, and an accelerator is never taken unasked.
+        ("onnx", "onnx-gpu", "model.int8.onnx", [CPU]),
+        ("auto", "auto", "model.int8.onnx", [CPU]),
+    ],
+)
+def test_an_accelerator_runs_what_is_not_quantised(
+    prefer: RuntimeChoice, wanted: RuntimeChoice, file: str, asked: list[str]
+) -> None:
+    installed = Accelerated(CUDA, TENSORRT)
+    first = next(candidates(EMBEDDER, prefer, wanted, load=installed))
+    assert first.model.file == file
+    content = tiny_files()[f"onnx-{first.model.precision}"]
+    embedder = first.open(content, SHAPE, SIZE)
+    assert installed.providers == asked
+    assert embedder.library.endswith(f" ({TENSORRT})") == (asked != [CPU])
+    assert np.isfinite(embedder.embed(random_units(1)[0])).all()
+
+
+def test_without_an_accelerator_the_cpu_runs_what_it_runs_best(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    installed = Accelerated()
+    first = next(candidates(EMBEDDER, "onnx-gpu", load=installed))
+    assert first.model.file == "model.int8.onnx"
+    first.open(tiny_files()["onnx-int8"], SHAPE, SIZE)
+    assert installed.providers == [CPU]
+    assert "has no accelerator: the CPU runs it" in caplog.text
+
+
+def test_no_onnx_file_no_accelerator() -> None:
+    spec = EmbedderSpec(size=SIZE, models=(FILES["tflite-int8"],))
+    with pytest.raises(BundleError, match="no onnx-gpu model"):
+        next(candidates(spec, "onnx-gpu", load=Accelerated(CUDA)))
+
+
 def test_the_others_follow() -> None:
     both = Installed("onnxruntime", "ai_edge_litert")
     found = [c.model.file for c in candidates(EMBEDDER, wanted="tflite", load=both)]
