@@ -1,13 +1,17 @@
 """PReLU rewritten is the same function, and runs in int8 from end to end."""
 
+from types import ModuleType
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 from torch import nn
 
 from asd_export import onnx, tflite
+from asd_export.calibrate import MINMAX, ranges, spread
 from asd_export.prelu import PairedPReLU, without_prelu
 from support.tiny_models import SHAPE, SIZE, random_units, tiny_network
 
@@ -60,13 +64,23 @@ def test_whole_network_is_equal_and_the_original_stays() -> None:
     assert len([m for m in network.modules() if isinstance(m, nn.PReLU)]) == 2
 
 
+def quantised(
+    module: ModuleType, network: nn.Module, units: NDArray[np.float32]
+) -> bytes:
+    """An int8 file of a runtime's module, ranges by minimum and maximum."""
+    content = module.export_float(network, SHAPE)
+    found: bytes = module.quantise(
+        content, ranges(spread(module.tap(content), units), MINMAX)
+    )
+    return found
+
+
 @pytest.mark.parametrize("high", [0.9, 2.0])
 def test_int8_leaves_no_float_behind(high: float) -> None:
     rewritten = without_prelu(learnt_slopes(0.1, high), SHAPE)
     units = random_units(8)
     for module in (onnx, tflite):
-        content = module.quantise(module.export_float(rewritten, SHAPE), units)
-        found = module.structure(content)
+        found = module.structure(quantised(module, rewritten, units))
         assert found.fast_int8, (module.__name__, found)
 
 
@@ -74,8 +88,8 @@ def test_plain_prelu_is_what_breaks_int8() -> None:
     # The reason for the rewrite, and proof that the count sees it.
     units = random_units(8)
     for module in (onnx, tflite):
-        content = module.export_float(learnt_slopes(0.1, 0.9), SHAPE)
-        found = module.structure(module.quantise(content, units))
+        content = quantised(module, learnt_slopes(0.1, 0.9), units)
+        found = module.structure(content)
         assert found.islands > 0, (module.__name__, found)
 
 
