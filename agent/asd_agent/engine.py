@@ -2,12 +2,11 @@
 
 from dataclasses import dataclass
 
-from asd_agent.bundle.bundle import Bundle
 from asd_agent.bundle.manifest import Manifest
 from asd_agent.bundle.member import Member
 from asd_agent.bundle.site import Site, is_learnt
 from asd_agent.config import Config, SourceConfig
-from asd_agent.setup import members_of, site_path
+from asd_agent.setup import site_path
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,17 +31,16 @@ class Engine:
         return self.members[0].spec.features.shift_samples / self.rate_hz
 
 
-def open_engine(config: Config, source: SourceConfig, bundle: Bundle) -> Engine:
-    """Open the models of a bundle and what `source` learnt with it.
+def open_engine(
+    config: Config, source: SourceConfig, manifest: Manifest, members: list[Member]
+) -> Engine:
+    """Put the open members of a bundle to what `source` learnt with it.
 
     Raises
     ------
-    BundleError
-        A model cannot be loaded, or this device computes other numbers.
     SiteError
         What was learnt cannot be used.
     """
-    members = members_of(config, bundle)
-    path = site_path(config, source, bundle.manifest.id)
+    path = site_path(config, source, manifest.id)
     site = Site.load(path, members) if is_learnt(path) else None
-    return Engine(members, site, bundle.manifest)
+    return Engine(members, site, manifest)

@@ -19,7 +19,7 @@ from asd_agent.ear import Ear
 from asd_agent.engine import open_engine
 from asd_agent.errors import AsdError, BundleError, RuntimeMissing
 from asd_agent.relearn import ensure_sites
-from asd_agent.setup import trust_of
+from asd_agent.setup import members_of, trust_of
 from asd_agent.update.book import Book, Change
 
 log = logging.getLogger(__name__)
@@ -103,13 +103,21 @@ class Opening(Thread):
     def _open(self) -> Opened:
         config = self._config
         bundle = find(config, self._store, self.key)
-        ensure_sites(config, bundle.path, bundle.manifest)
+        manifest = bundle.manifest
         self._began_s = self._clock()
-        ears = [
-            Ear(config, source, open_engine(config, source, bundle))
-            for source in config.sources
+        members = [members_of(config, bundle) for _ in config.sources]
+        self._began_s = None
+        # Another model file of the same bundle is learnt again for as well.
+        ensure_sites(config, bundle.path, manifest, members[0])
+        engines = [
+            open_engine(config, source, manifest, own)
+            for source, own in zip(config.sources, members, strict=True)
         ]
-        return Opened(self.key, bundle.manifest, tuple(ears))
+        ears = [
+            Ear(config, source, engine)
+            for source, engine in zip(config.sources, engines, strict=True)
+        ]
+        return Opened(self.key, manifest, tuple(ears))
 
 
 def given_up(key: str, error: Exception) -> tuple[str, Change]:

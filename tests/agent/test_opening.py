@@ -1,5 +1,6 @@
 """At a start some whole bundle runs: the current one, or else the next that can."""
 
+import io
 from pathlib import Path
 from threading import Event
 
@@ -7,11 +8,13 @@ import pytest
 
 from asd_agent import opening as module
 from asd_agent.bundle.bundle import DEFAULT_BUNDLE, Bundle
+from asd_agent.bundle.member import Member
 from asd_agent.bundle.state import BASE
-from asd_agent.config import Config, SourceConfig
-from asd_agent.engine import Engine, open_engine
+from asd_agent.config import Config
 from asd_agent.errors import BundleError, SiteError
 from asd_agent.opening import Opened, Opening, given_up, open_first
+from asd_agent.setup import members_of
+from asd_agent.teach import teach
 from asd_agent.update.book import Book
 from support.agents import RATE_HZ
 from support.bundles import GOLDEN
@@ -103,12 +106,12 @@ def test_a_bundle_on_trial_that_computes_other_numbers_is_rolled_back(
     device.store.change(lambda s: s.rolled_back("error"))
     device.store.change(lambda s: s.forgiven("pump-2").switched("pump-2", 2))
 
-    def differs(config: Config, source: SourceConfig, bundle: Bundle) -> Engine:
+    def differs(config: Config, bundle: Bundle) -> list[Member]:
         if bundle.manifest.id == "pump-2":
             raise BundleError("other numbers", "differs")
-        return open_engine(config, source, bundle)
+        return members_of(config, bundle)
 
-    monkeypatch.setattr(module, "open_engine", differs)
+    monkeypatch.setattr(module, "members_of", differs)
     assert first(device).key == "pump-1"
     assert device.store.read().rejected == {"pump-2": "differs"}
 
@@ -119,6 +122,21 @@ def test_the_fourth_start_of_a_trial_goes_back(device: Device) -> None:
     keys = [first(device).key for _ in range(5)]
     assert keys == ["pump-2", "pump-2", "pump-2", "pump-1", "pump-1"]
     assert device.store.read().rejected == {"pump-2": "starts"}
+
+
+def test_another_model_file_of_the_same_bundle_is_learnt_again(device: Device) -> None:
+    normal = device.folder / "normal.wav"
+    wav(normal, noise(40 * 16_000), 16_000)
+    packaged = {"path": str(DEFAULT_BUNDLE), "allow_unsigned": True}
+    onnx = config_of(device, **packaged, runtime="onnx")
+    teach(onnx, onnx.sources[0], [str(normal)], None, io.StringIO())
+    tflite = config_of(device, **packaged, runtime="tflite")
+    opened = open_first(tflite, device.store, Book(device.store), unwanted)
+    assert opened.library.startswith("ai_edge_litert")
+    engine = opened.ears[0].engine
+    assert engine.site is not None
+    (network, *_) = engine.members
+    assert engine.site.info.models[network.spec.name] == network.model_sha256
 
 
 def learnt_elsewhere(device: Device) -> Path:

@@ -9,16 +9,17 @@ from pathlib import Path
 from typing import NoReturn
 
 from asd_agent import child, opening, switchover, updating
+from asd_agent.bundle.bundle import Bundle
 from asd_agent.bundle.disk import Disk
+from asd_agent.bundle.member import Member
 from asd_agent.bundle.proof import Proof
 from asd_agent.capture.chunk import Block
 from asd_agent.config import Config
 from asd_agent.config_file import load
 from asd_agent.ear import Ear
-from asd_agent.engine import Engine
 from asd_agent.scoring.decision import Decision
 from asd_agent.service import Service
-from asd_agent.setup import store_of
+from asd_agent.setup import members_of, store_of
 from asd_agent.update.fetch import FolderFetcher
 from asd_agent.update.report import Report
 from support.updates import desired_of
@@ -97,11 +98,14 @@ def run(file: str, fault: str | None = None) -> None:
         )
     elif fault == "open":
         opening.OPEN_S = 0.3
-        opening.open_engine = _hangs_if_new  # type: ignore[attr-defined]
+        opening.members_of = _hangs_if_new  # type: ignore[attr-defined]
     elif fault is not None:
         Ear.step = _faulty(kill if fault == "SIGKILL" else _raise, Ear.step)  # type: ignore[assignment,method-assign]
     service = Service(config, restart=_restart)
-    threading.Thread(target=_stop_when_settled, args=(config, service)).start()
+    # Where it shall begin anew by itself it is not stopped first.
+    wait_s = 20.0 if fault in {"exception", "open"} else 0.3
+    args = (config, service, wait_s)
+    threading.Thread(target=_stop_when_settled, args=args).start()
     service.run()
 
 
@@ -137,12 +141,10 @@ def _faulty(
     return faulty
 
 
-def _hangs_if_new(config: Config, source: object, bundle: object) -> Engine:
-    from asd_agent.engine import open_engine
-
-    if bundle.manifest.id == NEW:  # type: ignore[attr-defined]
+def _hangs_if_new(config: Config, bundle: Bundle) -> list[Member]:
+    if bundle.manifest.id == NEW:
         _hang()
-    return open_engine(config, source, bundle)  # type: ignore[arg-type]
+    return members_of(config, bundle)
 
 
 def _raise() -> NoReturn:
@@ -158,9 +160,9 @@ def _restart() -> NoReturn:
     os._exit(75)
 
 
-def _stop_when_settled(config: Config, service: Service) -> None:
+def _stop_when_settled(config: Config, service: Service, wait_s: float) -> None:
     store = store_of(config)
     while store.read().trial is not None:
         time.sleep(0.05)
-    time.sleep(0.3)
+    time.sleep(wait_s)
     service.stop()

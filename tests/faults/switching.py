@@ -9,11 +9,12 @@ from collections.abc import Callable, Iterable, Iterator
 
 from asd_agent import opening, switchover
 from asd_agent.bundle.bundle import Bundle
+from asd_agent.bundle.member import Member
 from asd_agent.capture.chunk import Block
-from asd_agent.config import Config, SourceConfig
+from asd_agent.config import Config
 from asd_agent.ear import Ear
-from asd_agent.engine import Engine, open_engine
 from asd_agent.scoring.decision import Decision
+from asd_agent.setup import members_of
 from asd_agent.update import book
 from faults.plant import NEW, OLD, Plant, overflowing
 from faults.table import row
@@ -22,12 +23,12 @@ from support.broker import wait_for
 
 @row("exception", "switch", "models that raise", runs=OLD, told="rolled_back error")
 def _(plant: Plant) -> None:
-    def fails(config: Config, source: SourceConfig, bundle: Bundle) -> Engine:
+    def fails(config: Config, bundle: Bundle) -> list[Member]:
         if bundle.manifest.id == NEW:
             raise FloatingPointError
-        return open_engine(config, source, bundle)
+        return members_of(config, bundle)
 
-    plant.monkeypatch.setattr(opening, "open_engine", fails)
+    plant.monkeypatch.setattr(opening, "members_of", fails)
     with plant.running():
         plant.install(plant.build(NEW, 2))
         wait_for(plant.settled, "the bundle is left")

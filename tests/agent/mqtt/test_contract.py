@@ -3,6 +3,7 @@
 import base64
 import json
 import re
+import zlib
 from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
@@ -69,7 +70,7 @@ DESIRED = {
     "v": 1,
     "id": "pump-a",
     "version": 4,
-    "manifest": base64.b64encode(MANIFEST).decode(),
+    "manifest": base64.b64encode(zlib.compress(MANIFEST)).decode(),
     "signature": base64.b64encode(SIGNATURE).decode(),
     "base_url": None,
 }
@@ -322,7 +323,7 @@ def test_a_wish_is_what_the_push_writes() -> None:
         payload = json.loads(encode(wish))
         valid("bundle_desired", payload)
         assert list(payload) == FIELDS["bundle_desired"]
-        assert base64.b64decode(payload["manifest"]) == manifest
+        assert zlib.decompress(base64.b64decode(payload["manifest"])) == manifest
     read = decode(json.dumps(DESIRED).encode())
     assert read == Desired(MANIFEST, SIGNATURE, None, "pump-a", 4)
 

@@ -2,6 +2,8 @@
 
 import base64
 import json
+import tracemalloc
+import zlib
 from contextlib import suppress
 from typing import Any
 
@@ -9,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from asd_agent.bundle.bundle import DEFAULT_BUNDLE
 from asd_agent.errors import BundleError
 from asd_agent.update.desired import MAX_DESIRED_BYTES, Desired, decode, encode
 from support.staging import files, manifest_of
@@ -18,7 +21,7 @@ WELL: dict[str, Any] = {
     "v": 1,
     "id": "pump-a",
     "version": 3,
-    "manifest": base64.b64encode(RAW).decode(),
+    "manifest": base64.b64encode(zlib.compress(RAW)).decode(),
     "signature": base64.b64encode(bytes(64)).decode(),
     "base_url": None,
 }
@@ -77,10 +80,43 @@ def test_a_message_that_is_too_large_is_not_read() -> None:
     with pytest.raises(BundleError) as refused:
         decode(b" " * (MAX_DESIRED_BYTES + 1))
     assert refused.value.reason == "too_large"
-    raw = base64.b64encode(bytes(1_048_577)).decode()
+
+
+def test_a_manifest_that_expands_without_end_is_not_expanded() -> None:
+    bomb = base64.b64encode(zlib.compress(bytes(500_000_000), 9)).decode()
+    body = json.dumps(WELL | {"manifest": bomb}).encode()
+    assert len(body) < MAX_DESIRED_BYTES
+    tracemalloc.start()
     with pytest.raises(BundleError) as refused:
-        decode(json.dumps(WELL | {"manifest": raw}).encode())
+        decode(body)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
     assert refused.value.reason == "too_large"
+    assert peak < 8_000_000
+
+
+def test_the_largest_manifest_is_read() -> None:
+    most = base64.b64encode(zlib.compress(bytes(1_048_576))).decode()
+    assert len(decode(json.dumps(WELL | {"manifest": most}).encode()).raw) == 1_048_576
+    more = base64.b64encode(zlib.compress(bytes(1_048_577))).decode()
+    with pytest.raises(BundleError) as refused:
+        decode(json.dumps(WELL | {"manifest": more}).encode())
+    assert refused.value.reason == "too_large"
+
+
+@pytest.mark.parametrize("change", ["cut", "more", "plain", "empty"])
+def test_a_manifest_that_is_not_whole_is_refused(change: str) -> None:
+    whole = zlib.compress(RAW)
+    data = {"cut": whole[:-1], "more": whole + b"x", "plain": RAW, "empty": b""}[change]
+    body = json.dumps(WELL | {"manifest": base64.b64encode(data).decode()}).encode()
+    with pytest.raises(BundleError, match="Push the bundle again") as refused:
+        decode(body)
+    assert refused.value.reason == "malformed"
+
+
+def test_a_wish_is_small() -> None:
+    raw = (DEFAULT_BUNDLE / "manifest.json").read_bytes()
+    assert len(encode(Desired(raw, bytes(64)))) < len(raw) / 4
 
 
 JSON = st.recursive(
