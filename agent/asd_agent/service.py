@@ -109,10 +109,11 @@ class Service:
         if follows:
             self._switchover.begin()
         while not self._stop.wait(POLL_S):
-            if follows:
+            alive = any(worker.is_alive() for worker in self._workers)
+            ended = not alive or any(worker.error for worker in self._workers)
+            if follows:  # after the errors are read: they may end a trial
                 self._switchover.look()
-            alive = [worker for worker in self._workers if worker.is_alive()]
-            if not alive or any(worker.error for worker in self._workers):
+            if ended:
                 return
             if time.monotonic() >= health_due_s:
                 health_due_s = time.monotonic() + HEALTH_S

@@ -130,6 +130,7 @@ class Switchover:
         if self._before is not None and self._before.key == state.current:
             self._switch(self._before, state)
         elif state.current != self._useless:
+            self._begin_anew_if_ended()
             self._useless = None
             self._opening = self._open(state.current)
             self._opening.start()
@@ -205,8 +206,12 @@ class Switchover:
         key = self.running.key
         log.error("bundle %s is rolled back: %s", key, reason)
         self._book.change(left_for(reason, key))
+        # On trial from the start: there was no other ear to go back to.
+        self._begin_anew_if_ended()
+
+    def _begin_anew_if_ended(self) -> None:
+        """Where a worker ended by an error nothing here hears another bundle."""
         if any(worker.error is not None for worker in self._workers):
-            # It was on trial from the start: there was no other ear to go back to.
             self._restart()
 
     def _tell_trial(self, state: StoreState, error: BundleError | None = None) -> None:
