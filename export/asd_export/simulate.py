@@ -151,6 +151,8 @@ class Simulation:
             last.replace_all_uses_with(new)
             new.args = (last,)
             name = str(node.target) if module is not None else _name(node)
+            if name in self.places:  # a block of two sums, or one that is not known
+                name = f"{name}.{node.name}"
             self.places[name] = Place(node, values, wrapped)
 
     def round(self, names: Iterable[str]) -> None:

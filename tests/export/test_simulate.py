@@ -16,7 +16,7 @@ from asd_export.convert import candidates
 from asd_export.equalise import equalise
 from asd_export.files import FILES
 from asd_export.parity import cosines, embed_all, embed_reference
-from asd_export.simulate import Simulation
+from asd_export.simulate import Simulation, Values
 from asd_train.models import NetworkSpec, build_network
 from support.tiny_models import (
     SHAPE,
@@ -119,6 +119,22 @@ def test_equal_channels_are_the_same_function(spec: dict[str, Any]) -> None:
         embed_reference(simulation.graph, asked),
         embed_reference(network, asked),
         atol=1e-5,
+    )
+
+
+@pytest.mark.parametrize("spec", SPECS, ids=lambda spec: str(spec["name"]))
+def test_what_was_simulated_can_be_again(spec: dict[str, Any]) -> None:
+    """As one that was fine-tuned is: no place is lost, and the function stays."""
+    network = real_network(**spec)
+    first = Simulation(network, REAL_SHAPE, "onnx")
+    equalise(first, real_units(8))
+    second = Simulation(first.network(), REAL_SHAPE, "onnx")
+    inserted = [m for m in second.graph.modules() if isinstance(m, Values)]
+    assert len(second.places) == len(first.places) == len(inserted)
+    equalise(second, real_units(8))
+    asked = real_units(4, seed=1)
+    np.testing.assert_allclose(
+        embed_reference(second.graph, asked), embed_reference(network, asked), atol=1e-5
     )
 
 
