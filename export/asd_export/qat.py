@@ -23,9 +23,10 @@ from asd_export.simulate import Simulation
 BATCH = 16
 MIXED = 0.5
 """Part of the units that are mixtures of two: the network in float answers for any"""
-LEARNING_RATE = 1e-3
+LEARNING_RATE = 1e-4
 """Of weights as parts of the largest of their channel: folded batch norm leaves
-channels hundreds of times as large as others, which must not move less for it"""
+channels hundreds of times as large as others, which must not move less for it. Ten
+times as much unlearns a real network faster than it learns to round"""
 WARM_UP = 0.1
 """Part of the steps in which the learning rate rises"""
 RANGES_EVERY = 25
