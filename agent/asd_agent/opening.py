@@ -109,13 +109,9 @@ class Opening(Thread):
         self._began_s = None
         # Another model file of the same bundle is learnt again for as well.
         ensure_sites(config, bundle.path, manifest, members[0])
-        engines = [
-            open_engine(config, source, manifest, own)
-            for source, own in zip(config.sources, members, strict=True)
-        ]
         ears = [
-            Ear(config, source, engine)
-            for source, engine in zip(config.sources, engines, strict=True)
+            Ear(config, source, open_engine(config, source, manifest, own))
+            for source, own in zip(config.sources, members, strict=True)
         ]
         return Opened(self.key, manifest, tuple(ears))
 

@@ -50,7 +50,7 @@ class Fleet:
         Parameters
         ----------
         wishes
-            Whether to read what the devices shall run, about 100 kB each.
+            Whether to read what the devices shall run, about 12 kB each.
         """
         known = list(names)
         portions = []
