@@ -6,7 +6,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ByteSize,
+    ConfigDict,
+    Field,
+    field_validator,
+    model_validator,
+)
 
 NAME_PATTERN = r"^[a-z0-9][a-z0-9_-]{0,62}$"
 """A device or a source: one level of an MQTT topic, and a folder name"""
@@ -48,6 +55,18 @@ class TlsConfig(_Model):
         return self
 
 
+class OutboxConfig(_Model):
+    """Messages that wait for the broker, on disk: they survive a loss of power."""
+
+    max_bytes: ByteSize = Field(ByteSize(67_108_864), ge=262_144)
+    """Size of the store; when it is full the oldest go first, changes of state last"""
+    max_age_s: float = Field(604_800.0, ge=60)
+    """Seconds after which a score is given up"""
+    commit_s: float = Field(10.0, ge=0.5, le=600)
+    """Seconds of scores that a loss of power may cost; a change of state is written
+    at once"""
+
+
 class MqttConfig(_Model):
     """The broker that decisions are published to."""
 
@@ -67,6 +86,7 @@ class MqttConfig(_Model):
     """Seconds between signs of life"""
     interval_s: float = Field(1.0, ge=0.1, le=3600)
     """Seconds between two decisions of one source; a change goes at once"""
+    outbox: OutboxConfig = OutboxConfig()
 
     @model_validator(mode="after")
     def _encrypted(self) -> "MqttConfig":
@@ -192,6 +212,25 @@ class BundleConfig(_Model):
     """Address space of the process that tests a bundle"""
 
 
+class ClipsConfig(_Model):
+    """What an alarm sounded like, kept as FLAC."""
+
+    max_bytes: ByteSize = Field(ByteSize(500_000_000), ge=0)
+    """Room for all clips; the oldest make room for new ones. 0: none are kept"""
+    before_s: float = Field(10.0, ge=0, le=60)
+    """Seconds before the alarm"""
+    after_s: float = Field(5.0, ge=0, le=60)
+    """Seconds after it"""
+
+
+class MetricsConfig(_Model):
+    """Figures for Prometheus."""
+
+    host: str = Field("127.0.0.1", min_length=1)
+    """Address that is listened on; another than this machine's shows them to all"""
+    port: int = Field(9464, ge=1, le=65_535)
+
+
 def default_state_dir() -> Path:
     """`/var/lib/asd` for root, else the user's data directory."""
     if os.geteuid() == 0:
@@ -216,6 +255,9 @@ class Config(_Model):
     """None: decisions are only logged"""
     sources: Annotated[tuple[SourceConfig, ...], Field(min_length=1, max_length=16)]
     alarm: AlarmConfig = AlarmConfig()
+    clips: ClipsConfig = ClipsConfig()
+    metrics: MetricsConfig | None = None
+    """None: no figures are shown"""
 
     @field_validator("device")
     @classmethod
