@@ -24,7 +24,7 @@ def check(config: Config) -> Iterator[str]:
     bundle = open_bundle(config)
     manifest = bundle.manifest
     yield (
-        f"bundle {manifest.id} version {manifest.version}: whole, {_origin(bundle)}, "
+        f"bundle {manifest.id} version {manifest.version}: whole, {origin(bundle)}, "
         f"{bundle.path}"
     )
     members = members_of(config, bundle)
@@ -36,16 +36,16 @@ def check(config: Config) -> Iterator[str]:
     for source in config.sources:
         yield _check_source(source)
         if source.name in again:
-            yield _to_learn_again(again[source.name])
+            yield to_learn_again(again[source.name])
         else:
-            yield _check_site(config, source, manifest.id, members)
+            yield learnt(config, source, manifest.id, members)
     if config.mqtt is not None:
         password(config.mqtt)
         tls_context(config.mqtt)
         yield f"mqtt {config.mqtt.host}:{config.mqtt.port}: secrets can be read"
 
 
-def _origin(bundle: Bundle) -> str:
+def origin(bundle: Bundle) -> str:
     """Who vouches for a bundle."""
     if bundle.path == DEFAULT_BUNDLE:
         return "comes with the software"
@@ -62,16 +62,24 @@ def _check_source(source: SourceConfig) -> str:
     return f"source {source.name}: {len(files)} recordings"
 
 
-def _to_learn_again(task: Task) -> str:
+def to_learn_again(task: Task) -> str:
+    """What a start will do for a source."""
     return (
         f"source {task.source}: learnt with another bundle; the agent learns it again "
         f"from {task.seconds:.0f} s of kept sound when it starts"
     )
 
 
-def _check_site(
+def learnt(
     config: Config, source: SourceConfig, bundle_id: str, members: list[Member]
 ) -> str:
+    """What a source has learnt with this bundle.
+
+    Raises
+    ------
+    SiteError
+        It is damaged, or of another model.
+    """
     path = site_path(config, source, bundle_id)
     if not is_learnt(path):
         return (

@@ -81,7 +81,7 @@ def run(
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            env=_environment(),
+            env=environment(),
             start_new_session=True,
         )
     except OSError as error:
@@ -107,9 +107,7 @@ def begin(memory_bytes: int, parent: int | None = None) -> None:
     parent
         Process that started this one, which then ends with it; None: not known.
     """
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
-    if parent is not None and os.getppid() != parent:
-        raise SystemExit("the agent that started this process has gone")
+    end_with(parent)
     for limit, most in (
         (resource.RLIMIT_CORE, 0),
         (resource.RLIMIT_NOFILE, MAX_FILES),
@@ -123,6 +121,19 @@ def begin(memory_bytes: int, parent: int | None = None) -> None:
     if os.getpriority(os.PRIO_PROCESS, 0) < NICENESS:
         with suppress(PermissionError):
             os.setpriority(os.PRIO_PROCESS, 0, NICENESS)
+
+
+def end_with(parent: int | None) -> None:
+    """Let this process end when the thread that started it does.
+
+    Parameters
+    ----------
+    parent
+        Process that started this one; None: not known.
+    """
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
+    if parent is not None and os.getppid() != parent:
+        raise SystemExit("the agent that started this process has gone")
 
 
 def answer(result: dict[str, Any]) -> None:
@@ -146,7 +157,7 @@ def tell(work: Callable[[], object]) -> int:
     return 0
 
 
-def _environment() -> dict[str, str]:
+def environment() -> dict[str, str]:
     """Of the parent, with the same software on the path and one thread."""
     paths = [str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
     own = {

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from asd_agent import __version__, bundle_cli
+from asd_agent.doctor import verb as doctor_verb
 from asd_agent.errors import AsdError, ConfigError
 
 EXIT_CODES = """\
@@ -70,6 +71,8 @@ def _parser() -> argparse.ArgumentParser:
     _add_learn(verbs)
     _add_replay(verbs)
     _add_devices(verbs)
+    _add_coverage(verbs)
+    doctor_verb.add(verbs, _verb)
     bundle_cli.add(verbs, _verb)
     return parser
 
@@ -178,6 +181,27 @@ def _add_devices(verbs: "Verbs") -> None:
     )
 
 
+def _add_coverage(verbs: "Verbs") -> None:
+    parser = _verb(
+        verbs,
+        "coverage",
+        _coverage,
+        "show how much of the last days each source was listened to, and why not",
+        "asd-agent coverage --config /etc/asd.yaml --days 30",
+    )
+    _add_config(parser)
+    parser.add_argument("--source", help="only this source")
+    parser.add_argument("--days", type=_days, default=7, help="how many; 7 if not said")
+    parser.add_argument("--json", action="store_true", help="print JSON lines, seconds")
+
+
+def _days(text: str) -> int:
+    value = int(text)
+    if not 1 <= value <= 400:
+        raise argparse.ArgumentTypeError(f"{text} is not 1 to 400")
+    return value
+
+
 def _positive(text: str) -> float:
     value = float(text)
     if not value > 0:
@@ -236,6 +260,24 @@ def _replay(args: argparse.Namespace) -> int:
         else:
             print(json.dumps(record, allow_nan=False), flush=True)
     return refused
+
+
+def _coverage(args: argparse.Namespace) -> int:
+    from asd_agent.config_file import load
+    from asd_agent.coverage_table import days_of, records, table
+    from asd_agent.ledger import FOLDER, Ledger
+    from asd_agent.setup import choose_source
+
+    config = load(args.config)
+    if args.source is not None:
+        choose_source(config, args.source)
+    days = days_of(Ledger(config.state_dir / FOLDER), args.source, args.days)
+    if not args.json:
+        print(table(days))
+        return 0
+    for record in records(days):
+        print(json.dumps(record))
+    return 0
 
 
 def _devices(args: argparse.Namespace) -> int:

@@ -6,17 +6,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import (
-    BaseModel,
-    ByteSize,
-    ConfigDict,
-    Field,
-    field_validator,
-    model_validator,
+from pydantic import ByteSize, Field, field_validator, model_validator
+
+from asd_agent.config_model import (
+    CLASS_PATTERN,
+    NAME_PATTERN,
+    ROOT_PATTERN,
+    Bytes,
+    ConfigModel,
+    Host,
 )
 
-NAME_PATTERN = r"^[a-z0-9][a-z0-9_-]{0,62}$"
-"""A device or a source: one level of an MQTT topic, and a folder name"""
 RESERVED_NAMES = frozenset(
     {"anomaly", "status", "info", "health", "request", "response", "bundle", "bundles"}
 )
@@ -26,19 +26,7 @@ SHARED_LEVEL = "bundles"
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=False)
-
-    @field_validator("*", mode="before")
-    @classmethod
-    def _printable(cls, value: object) -> object:
-        # The system takes no path with NUL, and a log no name with a line break.
-        if isinstance(value, str) and not value.isprintable():
-            raise ValueError("holds a character that cannot be printed")
-        return value
-
-
-class TlsConfig(_Model):
+class TlsConfig(ConfigModel):
     """Transport security towards the broker; certificates are always verified."""
 
     ca: Path | None = None
@@ -55,10 +43,10 @@ class TlsConfig(_Model):
         return self
 
 
-class OutboxConfig(_Model):
+class OutboxConfig(ConfigModel):
     """Messages that wait for the broker, on disk: they survive a loss of power."""
 
-    max_bytes: ByteSize = Field(ByteSize(67_108_864), ge=262_144)
+    max_bytes: Bytes = Field(ByteSize(67_108_864), ge=262_144)
     """Size of the store; when it is full the oldest go first, changes of state last"""
     max_age_s: float = Field(604_800.0, ge=60)
     """Seconds after which a score is given up"""
@@ -67,15 +55,15 @@ class OutboxConfig(_Model):
     at once"""
 
 
-class MqttConfig(_Model):
+class MqttConfig(ConfigModel):
     """The broker that decisions are published to."""
 
-    host: str = Field(min_length=1)
+    host: Host
     """Host name or address"""
     port: int = Field(8883, ge=1, le=65_535)
-    root: str = Field("factory", pattern=r"^[^+#/\s]+(/[^+#/\s]+)*$")
+    root: str = Field("factory", pattern=ROOT_PATTERN, max_length=255)
     """First level of every topic"""
-    username: str | None = None
+    username: str | None = Field(None, max_length=255)
     password_file: Path | None = None
     """File whose first line is the password"""
     tls: TlsConfig | Literal[False] = TlsConfig()
@@ -89,6 +77,13 @@ class MqttConfig(_Model):
     outbox: OutboxConfig = OutboxConfig()
 
     @model_validator(mode="after")
+    def _named(self) -> "MqttConfig":
+        if self.password_file is not None and self.username is None:
+            # It would be kept to ourselves, and the broker's refusal a riddle.
+            raise ValueError("password_file is of no use without username: add it")
+        return self
+
+    @model_validator(mode="after")
     def _encrypted(self) -> "MqttConfig":
         if self.tls is False and self.host not in LOOPBACK and not self.insecure:
             raise ValueError(
@@ -98,7 +93,7 @@ class MqttConfig(_Model):
         return self
 
 
-class LearnConfig(_Model):
+class LearnConfig(ConfigModel):
     """How long a new source is listened to before it is judged."""
 
     minutes: float = Field(15.0, gt=0, le=1440)
@@ -107,7 +102,7 @@ class LearnConfig(_Model):
     """Learnt sound that is kept so that a later bundle can learn from it; 0: none"""
 
 
-class SourceConfig(_Model):
+class SourceConfig(ConfigModel):
     """One machine: a microphone, or recordings in its place."""
 
     name: str = Field(pattern=NAME_PATTERN)
@@ -138,15 +133,16 @@ class SourceConfig(_Model):
 
 
 def _parse_rule(text: object) -> object:
-    if not isinstance(text, str):
+    if isinstance(text, dict | CountRule):
         return text
-    found = re.fullmatch(r"\s*(\d+)\s+of\s+(\d+)\s*", text)
+    rule = r"\s*(\d{1,9})\s+of\s+(\d{1,9})\s*"
+    found = re.fullmatch(rule, text) if isinstance(text, str) else None
     if not found:
-        raise ValueError(f'{text!r} is not of the form "3 of 5"')
+        raise ValueError("expected windows of windows, such as 3 of 5")
     return {"k": int(found[1]), "n": int(found[2])}
 
 
-class CountRule(_Model):
+class CountRule(ConfigModel):
     """So many of so many windows: written ``3 of 5``."""
 
     k: int = Field(ge=0)
@@ -164,7 +160,7 @@ class CountRule(_Model):
         return self
 
 
-class AlarmConfig(_Model):
+class AlarmConfig(ConfigModel):
     """When a source is called anomalous."""
 
     per_week: float = Field(1.0, gt=0, le=10_000)
@@ -186,7 +182,7 @@ class AlarmConfig(_Model):
         return self
 
 
-class BundleConfig(_Model):
+class BundleConfig(ConfigModel):
     """The model that listens."""
 
     path: Path | None = None
@@ -198,7 +194,7 @@ class BundleConfig(_Model):
     """Public keys in PEM; a bundle must be signed with one of them"""
     allow_unsigned: bool = False
     """Take bundles without a signature: anybody who can write one decides"""
-    device_class: str = Field("any", pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")
+    device_class: str = Field("any", pattern=CLASS_PATTERN)
     """Kind of this device: bundles for it and for `any` are taken"""
     max_bytes: int = Field(134_217_728, ge=1_000_000)
     """Largest bundle that is fetched, all files together"""
@@ -212,10 +208,10 @@ class BundleConfig(_Model):
     """Address space of the process that tests a bundle"""
 
 
-class ClipsConfig(_Model):
+class ClipsConfig(ConfigModel):
     """What an alarm sounded like, kept as FLAC."""
 
-    max_bytes: ByteSize = Field(ByteSize(500_000_000), ge=0)
+    max_bytes: Bytes = Field(ByteSize(500_000_000), ge=0)
     """Room for all clips; the oldest make room for new ones. 0: none are kept"""
     before_s: float = Field(10.0, ge=0, le=60)
     """Seconds before the alarm"""
@@ -223,10 +219,10 @@ class ClipsConfig(_Model):
     """Seconds after it"""
 
 
-class MetricsConfig(_Model):
+class MetricsConfig(ConfigModel):
     """Figures for Prometheus."""
 
-    host: str = Field("127.0.0.1", min_length=1)
+    host: Host = "127.0.0.1"
     """Address that is listened on; another than this machine's shows them to all"""
     port: int = Field(9464, ge=1, le=65_535)
 
@@ -239,7 +235,7 @@ def default_state_dir() -> Path:
     return (Path(data) if data else Path.home() / ".local" / "share") / "asd"
 
 
-class Config(_Model):
+class Config(ConfigModel):
     """The whole file. Only `device` and `sources` are required."""
 
     device: str = Field(pattern=NAME_PATTERN)
@@ -266,13 +262,19 @@ class Config(_Model):
             raise ValueError(f"{name} is a word of the MQTT topics; take another name")
         return name
 
-    @model_validator(mode="after")
-    def _names_differ(self) -> "Config":
-        names = [source.name for source in self.sources]
-        for name in names:
-            if names.count(name) > 1:
-                raise ValueError(f"two sources have the name {name}")
-        return self
+    @field_validator("sources")
+    @classmethod
+    def _names_differ(
+        cls, sources: tuple[SourceConfig, ...]
+    ) -> tuple[SourceConfig, ...]:
+        first: dict[str, int] = {}
+        for i, source in enumerate(sources):
+            if first.setdefault(source.name, i) != i:
+                raise ValueError(
+                    f"sources[{first[source.name]}] and sources[{i}] both have the "
+                    f"name {source.name}; rename one"
+                )
+        return sources
 
     def files(self) -> Iterator[tuple[tuple[str | int, ...], Path]]:
         """Every file that must exist, with the key that names it."""

@@ -1,22 +1,23 @@
 """Read the configuration file; every mistake is told with its line and its mend."""
 
-import difflib
-import types
-import typing
-from collections.abc import Hashable, Iterable, Iterator, Mapping
+import os
+import re
+import stat
+from collections.abc import Hashable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from asd_agent.config import Config
+from asd_agent.config_words import SECRET, KeyPath, sentence
 from asd_agent.errors import ConfigError
 
-MAX_BYTES = 1_048_576
+MAX_BYTES = 262_144
 """A longer file is not a configuration"""
-
-KeyPath = tuple[str | int, ...]
+MAX_PROBLEMS = 20
+"""So many mistakes are told at once"""
 
 
 def load(path: Path) -> Config:
@@ -25,7 +26,7 @@ def load(path: Path) -> Config:
     Raises
     ------
     ConfigError
-        Everything that is wrong, one line each: file, line, key, rule, fix.
+        What is wrong, one line each: file, line, key, rule, what was found.
     """
     text = _text(path)
     lines = Lines(path)
@@ -33,36 +34,67 @@ def load(path: Path) -> Config:
     try:
         config = Config.model_validate(values)
     except ValidationError as error:
-        lines.problems += [
-            lines.explain(dict(e)) for e in error.errors() if not _is_echo(dict(e))
-        ]
+        found = [dict(e) for e in error.errors(include_url=False)]
+        for one in [e for e in found if not _is_echo(e)]:
+            if len(lines.problems) <= MAX_PROBLEMS:
+                lines.explain(one)
     else:
-        lines.problems += [
-            lines.at(key, f"there is no file {file}; check the path")
-            for key, file in config.files()
-            if not _is_file(file)
-        ]
+        for key, file in config.files():
+            if not _is_file(file):
+                lines.note(key, _not_there(key, file))
     if lines.problems:
-        raise ConfigError("\n".join(lines.problems))
+        raise ConfigError("\n".join(lines.told()))
     return config
 
 
 def _text(path: Path) -> str:
     try:
-        if path.stat().st_size > MAX_BYTES:
-            raise ConfigError(f"{path}: has more than {MAX_BYTES} bytes")
-        return path.read_text(encoding="utf-8")
+        raw = _read_plain(path)
     except OSError as error:
-        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
+        raise ConfigError(
+            f"{path}: cannot be read: {error.strerror}. Give the path of a file that "
+            "this user may read"
+        ) from error
+    except ValueError as error:  # a path with NUL
+        raise ConfigError(f"{path!r}: is no path: {error}") from error
+    if len(raw) > MAX_BYTES:
+        raise ConfigError(
+            f"{path}: has more than {MAX_BYTES} bytes; a configuration has a few "
+            "hundred: check the path"
+        )
+    try:
+        return raw.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise ConfigError(f"{path}: not text in UTF-8: {error.reason}") from error
+        line = raw.count(b"\n", 0, error.start) + 1
+        raise ConfigError(
+            f"{path}:{line}: not text in UTF-8: {error.reason}; save it as UTF-8"
+        ) from error
+
+
+def _read_plain(path: Path) -> bytes:
+    # A pipe could be waited for for ever, and a device could be read for ever.
+    fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    with os.fdopen(fd, "rb") as file:
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            raise OSError(0, "is a pipe, a socket or a device")
+        return file.read(MAX_BYTES + 1)
 
 
 def _is_file(path: Path) -> bool:
     try:
         return path.is_file()
-    except OSError:  # not even allowed to look, or no possible name
+    except (OSError, ValueError):  # not even allowed to look, or no possible name
         return False
+
+
+def _not_there(key: KeyPath, file: Path) -> str:
+    if SECRET.intersection(key):
+        # What stands there may be the secret itself.
+        return (
+            "there is no such file; write the path of a file that holds it, "
+            "never the secret"
+        )
+    return f"there is no file {file}; check the path"
 
 
 class _Loader(yaml.SafeLoader):
@@ -78,10 +110,29 @@ class _Loader(yaml.SafeLoader):
         if tagged or isinstance(event, yaml.AliasEvent):
             problem = f"{'a tag (!)' if tagged else 'an alias (*)'} is not taken here"
             raise yaml.MarkedYAMLError(
-                problem=problem,
+                problem=f"{problem}: write the value itself, in quotes if it begins so",
                 problem_mark=event.start_mark,  # type: ignore[arg-type]  # PyYAML's stubs
             )
         return super().compose_node(parent, index)
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        try:
+            if isinstance(node, yaml.ScalarNode) and node.tag.endswith(
+                (":int", ":float")
+            ):
+                _check_number(node.value)
+            return super().construct_object(node, deep)
+        except (ValueError, OverflowError) as error:  # such as the date 2026-13-32
+            raise yaml.MarkedYAMLError(
+                problem="no number or date that can be: put it in quotes",
+                problem_mark=node.start_mark,
+            ) from error
+
+
+def _check_number(text: str) -> None:
+    # To YAML 18:83 is 1163, and 0123 is 83.
+    if ":" in text or re.fullmatch(r"[-+]?0[0-7_]+", text):
+        raise ValueError(f"{text} is another number than it seems")
 
 
 def _parse(text: str, lines: "Lines", path: Path) -> Mapping[Hashable, Any]:
@@ -96,22 +147,28 @@ def _parse(text: str, lines: "Lines", path: Path) -> Mapping[Hashable, Any]:
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         problem = ", ".join(filter(None, (error.context, error.problem)))
+        if r"'\t'" in problem:
+            problem += "; indent with spaces"
         raise ConfigError(f"{path}:{line}: not YAML: {problem}") from error
-    except (yaml.YAMLError, ValueError) as error:  # such as the date 2026-13-32
-        problem = " ".join(str(error).split())
-        raise ConfigError(f"{path}: not YAML: {problem}") from error
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        raise ConfigError(
+            f"{path}:{line}: not YAML: character {error.character:#04x} cannot be "
+            "printed; remove it"
+        ) from error
     except RecursionError as error:
         raise ConfigError(f"{path}: not YAML: nested too deeply") from error
     return values
 
 
 class Lines:
-    """Knows the line of every key."""
+    """Knows the line of every key, and collects what is wrong with them."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._lines: dict[KeyPath, int] = {(): 1}
-        self.problems: list[str] = []
+        self.problems: list[tuple[int, str]] = []
+        """Line and text of each"""
 
     def read(self, node: yaml.Node, at: KeyPath) -> None:
         """Note the lines of a node's keys; a key given twice is a problem."""
@@ -119,48 +176,43 @@ class Lines:
             for key, value in node.value:
                 path = (*at, str(key.value))
                 line = key.start_mark.line + 1
-                if path in self._lines:
-                    self.problems.append(
-                        f"{self._path}:{line}: {_dotted(path)}: given twice, first in "
-                        f"line {self._lines[path]}; keep one"
-                    )
+                first = self._lines.get(path)
                 self._lines[path] = line
+                if first is not None:
+                    self.note(path, f"given twice, first in line {first}; keep one")
                 self.read(value, path)
         elif isinstance(node, yaml.SequenceNode):
             for i, value in enumerate(node.value):
                 self._lines[(*at, i)] = value.start_mark.line + 1
                 self.read(value, (*at, i))
 
-    def at(self, key: KeyPath, text: str) -> str:
-        """One line of a message: file, line, key, text."""
+    def note(self, key: KeyPath, text: str) -> None:
+        """Keep a problem of a key."""
         known = key
         while known not in self._lines:
             known = known[:-1]
-        return f"{self._path}:{self._lines[known]}: {_dotted(key)}: {text}"
+        self.problems.append((self._lines[known], f"{_dotted(key)}: {text}"))
 
-    def explain(self, error: Mapping[str, Any]) -> str:
+    def explain(self, error: Mapping[str, Any]) -> None:
         """Put an error of pydantic into a sentence for this file."""
-        loc = self._key(error["loc"])
-        kind, value = error["type"], error["input"]
-        if kind == "extra_forbidden":
-            names = list(_names(Config, loc[:-1]))
-            near = difflib.get_close_matches(str(loc[-1]), names, 1, 0.5)
-            hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(names)}"
-            return self.at(loc, f"no such key; {hint}")
-        if kind == "missing":
-            return self.at(loc, "is missing; add it")
-        if kind == "model_type":
-            return self.at(loc, f"expected keys below it, found {_shown(loc, value)}")
-        text = error["msg"].removeprefix("Value error, ")
-        if kind != "value_error":
-            text = f"{text[0].lower()}{text[1:]}, found {_shown(loc, value)}"
-        return self.at(loc, text)
+        key = self._key(error["loc"])
+        self.note(key, sentence(key, error))
+
+    def told(self) -> list[str]:
+        """The problems, one line each, as an editor finds them."""
+        lines = [f"{self._path}:{line}: {text}" for line, text in self.problems]
+        more = "and more: mend these first"
+        return lines[:MAX_PROBLEMS] + [
+            f"{self._path}: {more}" for _ in lines[MAX_PROBLEMS:][:1]
+        ]
 
     def _key(self, location: Iterable[str | int]) -> KeyPath:
         """Where in the file; pydantic names the type of a union in between."""
         key: KeyPath = ()
         for part in location:
-            if (*key, part) in self._lines or not _is_branch(part):
+            if (*key, part) not in self._lines and (*key, str(part)) in self._lines:
+                key = (*key, str(part))  # a number as a key
+            elif (*key, part) in self._lines or not _is_branch(part):
                 key = (*key, part)
         return key
 
@@ -186,30 +238,3 @@ def _dotted(key: KeyPath) -> str:
     for part in key:
         text += f"[{part}]" if isinstance(part, int) else f".{part}"
     return text.removeprefix(".") or "the file"
-
-
-def _shown(key: Hashable, value: object) -> str:
-    text = repr(value)
-    if "password" in f"{key}{text}":
-        return "a value that is not shown"
-    return text if len(text) <= 60 else f"{text[:57]}..."
-
-
-def _names(model: type[BaseModel], key: KeyPath) -> Iterator[str]:
-    """Names that may stand below `key`."""
-    for part in key:
-        if isinstance(part, str):
-            found = [f for n, f in model.model_fields.items() if part in (n, f.alias)]
-            if found:  # else the name of one type of a union
-                model = next(_models(found[0].annotation))
-    for name, field in model.model_fields.items():
-        yield field.alias or name
-
-
-def _models(annotation: object) -> Iterator[type[BaseModel]]:
-    """Models within a type such as ``tuple[SourceConfig, ...]``."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        yield annotation
-    elif typing.get_origin(annotation) in (tuple, typing.Union, types.UnionType):
-        for inner in typing.get_args(annotation):
-            yield from _models(inner)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime, timezone
 
 from asd_agent.capture.chunk import Block
-from asd_agent.capture.signal_health import FLOOR_DBFS
+from asd_agent.capture.signal_health import FLOOR_DBFS, Verdict
 from asd_agent.config import Config, SourceConfig
 from asd_agent.engine import Engine
 from asd_agent.learning import Learning
@@ -30,6 +30,8 @@ class Ear:
         """Whether what was learnt is being summed up, which may take long"""
         self._config = config
         self._source = source
+        self.stride = 1
+        """Only every so many units is one heard, once it judges"""
         self._grid: int | None = None
         self._work: Learning | Pipeline = self._begin()
 
@@ -37,6 +39,12 @@ class Ear:
     def learning(self) -> bool:
         """Whether it does not judge yet."""
         return isinstance(self._work, Learning)
+
+    def widen(self, stride: int) -> None:
+        """Hear only every `stride`-th unit; what is learnt is learnt of all."""
+        self.stride = stride
+        if isinstance(self._work, Pipeline):
+            self._work.widen(stride)
 
     def align(self, end_sample: int) -> None:
         """Let decisions fall on the grid of another ear, one of which ended here."""
@@ -104,22 +112,33 @@ class Ear:
 
     def _learn(self, block: Block, learning: Learning) -> Iterator[Decision]:
         for heard in learning.hear(block):
-            yield unscored(State.LEARNING, heard.end_sample)
+            deaf = heard.verdict is Verdict.NO_SIGNAL
+            state = State.NO_SIGNAL if deaf else State.LEARNING
+            reason = heard.reason or block.flaw
+            yield unscored(state, heard.end_sample, reason, heard.level_dbfs)
         if learning.seconds >= self._source.learn.minutes * 60:
             self._finish_learning(learning)
 
     def _finish_learning(self, learning: Learning) -> None:
         members, manifest = self.engine.members, self.engine.manifest
         self.finishing = True
-        site = learning.finish(manifest.id, datetime.now(timezone.utc))
+        now = datetime.now(timezone.utc)
+        # A disk that is full must not make the agent begin to learn again and again.
+        site = learning.finish(manifest.id, now, lasting=False)
         alarm = self._config.alarm
         support = learning.support(site, alarm_rule(alarm), alarm.per_week)
         log.info("%s: %s", self._source.name, support.sentences(alarm.per_week))
         self._work = pipeline_of(self._config, members, site)
+        self.widen(self.stride)
         self.finishing = False
 
 
-def unscored(state: State, end_sample: int) -> Decision:
+def unscored(
+    state: State,
+    end_sample: int,
+    reason: str = "",
+    level_dbfs: float = FLOOR_DBFS,
+) -> Decision:
     """A decision without a score."""
     return Decision(
         end_sample=end_sample,
@@ -130,7 +149,8 @@ def unscored(state: State, end_sample: int) -> Decision:
         threshold=None,
         p_value=None,
         windows=0,
-        level_dbfs=FLOOR_DBFS,
+        level_dbfs=level_dbfs,
         gap=True,
         event=None,
+        reason=reason,
     )

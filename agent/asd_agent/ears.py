@@ -53,6 +53,7 @@ class Ears:
         self._coming: Ear | None = None
         self._kept: Ear | None = None
         self._deaf = False
+        self._stride = 1
         self._settled = False
         self._lock = threading.Lock()
         self._newest = ear
@@ -98,6 +99,11 @@ class Ears:
         if settle:
             self._settled = True
             self._let_go()
+
+    def widen(self, stride: int) -> None:
+        """Hear only every `stride`-th unit, by this ear and those that follow it."""
+        self._stride = stride
+        self.active.widen(stride)
 
     def interrupt(self) -> None:
         """Say that the device was lost: nothing is known until a window is whole."""
@@ -163,6 +169,8 @@ class Ears:
 
     def _become(self, ear: Ear, *, keep: bool = True) -> None:
         before, self.active, self._coming = self.active, ear, None
+        if ear.stride != self._stride:
+            ear.widen(self._stride)
         # Of two switches without a commit between them the first ear is kept.
         if keep and not self._settled and self._kept is None:
             self._kept = before
@@ -175,6 +183,7 @@ class Ears:
         if self._kept is not None:
             self.active.close()
             self.active, self._kept = self._kept, None
+            self.active.widen(self._stride)
             self._deaf = True
             self._log(self.active)
 

@@ -14,7 +14,7 @@ class Engine:
     """What hears and judges one source; no two sources share one."""
 
     members: list[Member]
-    """Opened for this source alone: a network's buffers belong to one thread"""
+    """Those of the other sources too, see `shared`"""
     site: Site | None
     """What was learnt of the source with this bundle; None: nothing yet"""
     manifest: Manifest

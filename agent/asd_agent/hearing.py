@@ -30,6 +30,8 @@ class Heard:
     """Whether it can be the sound of a machine at all"""
     gap: bool
     """Whether sound was lost between the unit before and this one"""
+    reason: str = ""
+    """Why the verdict is not ``ok``, see `SignalHealth.reason`; ``not_finite``"""
 
 
 class Hearing:
@@ -41,6 +43,9 @@ class Hearing:
         fronts = list(dict.fromkeys(member.spec.features for member in members))
         self._streams = [FeatureStream(front) for front in fronts]
         self._front = [fronts.index(member.spec.features) for member in members]
+        self.stride = 1
+        """Only every n-th unit is heard: less work where it is too much"""
+        self._turn = 0
         self._begun = False
         self._gap = False
         self._clipped_past = 0
@@ -69,18 +74,21 @@ class Hearing:
             self._clipped_past = past
         pushes = [stream.push(block.samples) for stream in self._streams]
         for units in zip(*pushes, strict=True):
-            yield self._unit(units)
-            self._gap = False
+            self._turn += 1
+            if (self._turn - 1) % self.stride == 0:
+                yield self._unit(units)
+                self._gap = False
 
     def _reset(self, start: int) -> None:
         for stream in self._streams:
             stream.reset(start)
+        self._turn = 0
         self._begun = True
 
     def _unit(self, units: tuple[Unit, ...]) -> Heard:
         samples = units[0].samples
         health = assess(samples, clipped=units[0].start < self._clipped_past)
-        verdict = health.verdict
+        verdict, reason = health.verdict, health.reason
         vectors: tuple[Array, ...] = ()
         levels = np.zeros(0, np.float32)
         if verdict is not Verdict.NO_SIGNAL:
@@ -92,10 +100,11 @@ class Hearing:
         if not all(np.isfinite(vector).all() for vector in vectors):
             # Out of a network that overflowed; one would spoil every window after.
             self.not_finite += 1
-            verdict, vectors = Verdict.NO_SIGNAL, ()
+            verdict, vectors, reason = Verdict.NO_SIGNAL, (), "not_finite"
         self._compare(vectors)
         end_sample = units[0].start + len(samples)
-        return Heard(end_sample, vectors, levels, health.level_dbfs, verdict, self._gap)
+        level_dbfs, gap = health.level_dbfs, self._gap
+        return Heard(end_sample, vectors, levels, level_dbfs, verdict, gap, reason)
 
     def _compare(self, vectors: tuple[Array, ...]) -> None:
         """Note which members have given more than one vector."""

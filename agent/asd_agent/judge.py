@@ -45,10 +45,16 @@ class Scorer:
 
     def __init__(self, member: Member, site: SiteMember) -> None:
         detector = member.spec.detector
+        self._spec, self._size = member.spec, member.size
         self.pool = Pool(member.spec.pooling, member.size)
         self._detector = build(detector).fit(site.bank, site.independent)
         self.held_out = HeldOut(site.scores, detector.floor)
         self.calibrations = Calibrations(site.scores, detector.floor)
+
+    def limit(self, units: int) -> None:
+        """Begin anew with a pool of so many units at most."""
+        spec = self._spec.pooling.model_copy(update={"units": units})
+        self.pool = Pool(spec, self._size)
 
     def score(self) -> float:
         """Score the units in the pool."""
@@ -116,6 +122,12 @@ class Judge:
         """Forget all units, as after a gap."""
         for scorer in self._scorers:
             scorer.pool.reset()
+
+    def limit(self, units: int) -> None:
+        """Let a window have so many units from now on, and forget all that were."""
+        self.units = units
+        for scorer in self._scorers:
+            scorer.limit(units)
 
     def push(self, vectors: Sequence[Array]) -> None:
         """Add one unit, a vector for each member; the oldest leaves."""

@@ -84,11 +84,17 @@ class Learning:
         self._keeper.end_recording()
         self.hearing = Hearing(self._members)
 
-    def finish(self, bundle: str, now: datetime) -> Site:
+    def finish(self, bundle: str, now: datetime, *, lasting: bool = True) -> Site:
         """Build the site and write it; then sound that was kept before is removed.
 
         After a power failure there is the old site with the old sound or the new
         one with the new: a site never names sound that is not whole.
+
+        Parameters
+        ----------
+        lasting
+            Whether it is an error if the site cannot be written. If not, it is told
+            and what was learnt holds until the agent ends.
 
         Raises
         ------
@@ -96,7 +102,14 @@ class Learning:
             There is less sound than two windows, or the site cannot be written.
         """
         try:
-            site = self._saved(self._learner.site(bundle, now))
+            site = self._learner.site(bundle, now)
+            try:
+                site = self._saved(site)
+            except SiteError as error:
+                if lasting:
+                    raise
+                log.error("what was learnt holds until the agent ends: %s", error)
+                return site
             self._done = True
             self._after()
             return site

@@ -12,6 +12,7 @@ from threading import Thread
 
 from asd_agent.bundle.bundle import DEFAULT_BUNDLE, Bundle
 from asd_agent.bundle.manifest import Manifest
+from asd_agent.bundle.member import shared
 from asd_agent.bundle.state import BASE, REMEMBERED, StoreState
 from asd_agent.bundle.store import Store
 from asd_agent.config import Config
@@ -105,13 +106,13 @@ class Opening(Thread):
         bundle = find(config, self._store, self.key)
         manifest = bundle.manifest
         self._began_s = self._clock()
-        members = [members_of(config, bundle) for _ in config.sources]
+        members = shared(members_of(config, bundle))
         self._began_s = None
         # Another model file of the same bundle is learnt again for as well.
-        ensure_sites(config, bundle.path, manifest, members[0])
+        ensure_sites(config, bundle.path, manifest, members)
         ears = [
-            Ear(config, source, open_engine(config, source, manifest, own))
-            for source, own in zip(config.sources, members, strict=True)
+            Ear(config, source, open_engine(config, source, manifest, members))
+            for source in config.sources
         ]
         return Opened(self.key, manifest, tuple(ears))
 

@@ -16,6 +16,7 @@ from asd_agent.hearing import Heard, Hearing
 from asd_agent.judge import Judge, Judgement, window_step
 from asd_agent.scoring.alarm import Alarm, AlarmRule
 from asd_agent.scoring.decision import Decision, Event, Explanation, State
+from asd_agent.suspicion import Suspicion
 
 
 class Pipeline:
@@ -27,7 +28,7 @@ class Pipeline:
         self.hearing = Hearing(members)
         """What hears for it"""
         features = members[0].spec.features
-        self._units = members[0].spec.pooling.units
+        self._all_units = self._units = members[0].spec.pooling.units
         self._unit_samples = features.unit_samples
         self._shift_samples = features.shift_samples
         self.step_units = window_step(self._units)
@@ -36,29 +37,50 @@ class Pipeline:
         self._judge = Judge(members, site, self.alpha)
         self._groups = members[0].groups
         self._site = site
+        self._suspicion = Suspicion(site.bands)
         self._levels: deque[NDArray[np.float32]] = deque(maxlen=self._units)
-        self._clipped: deque[bool] = deque(maxlen=self._units)
+        self._reasons: deque[str] = deque(maxlen=self._units)
         self._alarm = Alarm(rule)
+        self._raised = False
         self._state = State.LEARNING
+        self._reason = ""
+        self._flaw = ""
+        self._level_flaw = ""
         self._event: Event | None = None
         self._full = 0
 
     @property
     def clipped(self) -> bool:
-        """Whether a unit of the window is clipped and may hide an anomaly."""
-        return any(self._clipped)
+        """Whether a unit of the window is distorted and may hide an anomaly."""
+        return any(self._reasons)
 
     def interrupt(self) -> None:
         """Say that the device was lost: nothing is known until a window is whole."""
         self._state = State.NO_SIGNAL
 
+    def widen(self, stride: int) -> None:
+        """Hear only every `stride`-th unit: less work, in windows as long as before.
+
+        A window then has fewer units and is judged by normal windows of so many
+        units. These span less time, so they differ more from each other: the
+        p-values are rather too large than too small.
+        """
+        self.hearing.stride = stride
+        self._units = max(1, -(-self._all_units // stride))
+        self.step_units = window_step(self._units)
+        self._judge.limit(self._units)
+        self._levels = deque(maxlen=self._units)
+        self._reasons = deque(maxlen=self._units)
+        self._forget()
+
     def step(self, block: Block) -> Iterator[Decision]:
         """Take samples; yield a decision for each unit that they complete.
 
-        The state changes with whole windows only, twice per length of a window.
-        Until the first is whole the score is that of the units heard so far,
-        `gap` is set, and the state stays as it was: `learning` at the start.
+        Until a window is whole the score is that of the units heard so far and `gap`
+        is set: at the start the state stays ``learning``, after lost sound it is not
+        ``normal``. Whole windows count towards an alarm twice per length of a window.
         """
+        self._flaw = block.flaw
         for heard in self.hearing.hear(block):
             yield self._decide(heard)
 
@@ -67,7 +89,7 @@ class Pipeline:
         if heard.gap or heard.verdict is Verdict.NO_SIGNAL:
             self._forget()
         if heard.verdict is Verdict.NO_SIGNAL:
-            self._state = State.NO_SIGNAL
+            self._state, self._reason = State.NO_SIGNAL, heard.reason
             decision = self._decision(heard, None)
         else:
             self._remember(heard)
@@ -77,13 +99,14 @@ class Pipeline:
     def _forget(self) -> None:
         self._judge.reset()
         self._levels.clear()
-        self._clipped.clear()
+        self._reasons.clear()
         self._full = 0
+        self._level_flaw = ""
 
     def _remember(self, heard: Heard) -> None:
         self._judge.push(heard.vectors)
         self._levels.append(heard.levels)
-        self._clipped.append(heard.verdict is Verdict.CLIPPED)
+        self._reasons.append(heard.reason)
         if self._judge.full:
             self._full += 1
 
@@ -91,6 +114,7 @@ class Pipeline:
         judged = self._judge.judge()
         if self._full and (self._full - 1) % self.step_units == 0:
             self._count(judged, heard.end_sample)
+        self._settle()
         if self._event is not None:
             score_max = max(self._event.score_max, judged.score)
             self._event = replace(self._event, score_max=score_max)
@@ -98,26 +122,51 @@ class Pipeline:
 
     def _count(self, judged: Judgement, end_sample: int) -> None:
         """Let one whole window count towards the alarm."""
-        if not self._alarm.update(judged.p_value <= self.alpha):
+        levels = np.mean(self._levels, axis=0)
+        self._level_flaw = self._suspicion.reason(levels)
+        if self._flaw or self._level_flaw:
+            return  # a fault of the microphone is no news of the machine
+        self._raised = self._alarm.update(judged.p_value <= self.alpha)
+        if not self._raised:
             self._event = None
-            self._state = State.MIC_SUSPECT if self.clipped else State.NORMAL
-            return
-        if self._event is None:
-            self._event = Event(end_sample, judged.score, self._explain())
-        self._state = State.ANOMALOUS
+        elif self._event is None:
+            self._event = Event(end_sample, judged.score, self._explain(levels))
 
-    def _explain(self) -> Explanation:
+    def _settle(self) -> None:
+        """Say what state follows: the microphone's first, then the machine's."""
+        wrong = self._flaw or self._level_flaw
+        distorted = next(filter(None, self._reasons), "")
+        if self._full:
+            self._reason = wrong
+            if wrong:
+                self._state = State.MIC_SUSPECT
+            elif self._raised:
+                self._state = State.ANOMALOUS
+            else:
+                self._state = State.MIC_SUSPECT if distorted else State.NORMAL
+                # What is heard now may be good: only the window is not, yet.
+                self._reason = self._reasons[-1] or ("gap" if distorted else "")
+            return
+        # Of a part of a window nothing is known, least of all that it is normal.
+        self._reason = wrong or distorted
+        if self._state is State.NORMAL:
+            self._state = State.NO_SIGNAL
+        if self._state in (State.NO_SIGNAL, State.MIC_SUSPECT):
+            self._state = State.MIC_SUSPECT if self._reason else State.NO_SIGNAL
+            self._reason = self._reason or "gap"
+
+    def _explain(self, levels: NDArray[np.float32]) -> Explanation:
         row, distance = self._judge.nearest()
-        window = np.mean(self._levels, axis=0)
-        bands = self._groups.differences(window, self._site.bands[row])
+        bands = self._groups.differences(levels, self._site.bands[row])
         return Explanation(f"bank-{row:04d}", distance, bands)
 
     def _decision(self, heard: Heard, judged: Judgement | None) -> Decision:
         units = self._judge.count
+        shift = self._shift_samples * self.hearing.stride
         anomalous = self._state is State.ANOMALOUS
         return Decision(
             end_sample=heard.end_sample,
-            window_samples=self._unit_samples + max(0, units - 1) * self._shift_samples,
+            window_samples=self._unit_samples + max(0, units - 1) * shift,
             state=self._state,
             changed=False,
             score=judged.score if judged else None,
@@ -128,6 +177,7 @@ class Pipeline:
             gap=units < self._units,
             event=self._event if anomalous else None,
             spectrum=self._groups.spectrum(heard.levels) if judged else None,
+            reason=self._reason,
         )
 
 

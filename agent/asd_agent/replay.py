@@ -120,7 +120,7 @@ def file_record(
     if not heard:
         raise too_short(str(file), members)
     verdicts = {unit.verdict for unit in heard}
-    state = State.MIC_SUSPECT if Verdict.CLIPPED in verdicts else State.NORMAL
+    state = State.MIC_SUSPECT if Verdict.SUSPECT in verdicts else State.NORMAL
     if Verdict.NO_SIGNAL in verdicts:
         state = State.NO_SIGNAL
     judged = judge_clip(judge, heard) if verdicts != {Verdict.NO_SIGNAL} else None

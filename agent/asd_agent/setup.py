@@ -1,5 +1,6 @@
 """Make the parts that a configuration names."""
 
+import errno
 import logging
 import os
 from collections.abc import Generator, Sequence
@@ -22,6 +23,9 @@ from asd_agent.pipeline import Pipeline
 from asd_agent.scoring.alarm import AlarmRule
 
 log = logging.getLogger(__name__)
+
+NOT_NOW = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO})
+"""Failures of a disk, which may pass, rather than of the configuration"""
 
 
 def trust_of(config: Config) -> Trust:
@@ -140,8 +144,14 @@ def choose_source(config: Config, name: str | None) -> SourceConfig:
     raise ConfigError(f"--source {name}: no such source; there are {names}")
 
 
-def check_state_dir(path: Path) -> None:
+def check_state_dir(path: Path, *, strict: bool = True) -> None:
     """See that the state folder is there and can be written, before it is needed.
+
+    Parameters
+    ----------
+    strict
+        Whether a disk that is full or read-only is an error; if not, it is told: what
+        is there can still be read.
 
     Raises
     ------
@@ -154,6 +164,15 @@ def check_state_dir(path: Path) -> None:
         probe.touch()
         probe.unlink()
     except OSError as error:
+        if not strict and error.errno in NOT_NOW:
+            log.error(
+                "state_dir %s: cannot be written: %s. Nothing that is learnt or waits "
+                "for the broker will outlast this process: make room, or a disk that "
+                "can be written",
+                path,
+                error.strerror,
+            )
+            return
         raise SiteError(
             f"state_dir {path}: cannot be written: {error.strerror}. Give this user "
             "the folder, or set state_dir to one that it may write"

@@ -3,34 +3,38 @@
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
-from datetime import datetime, timezone
 
+from asd_agent.account import Account, Cover
 from asd_agent.bundle.manifest import Manifest
 from asd_agent.capture.chunk import Block
 from asd_agent.capture.feed import Feed
 from asd_agent.config import Config, SourceConfig
+from asd_agent.coverage import Coverage
 from asd_agent.ear import Ear, unscored
 from asd_agent.ears import Ears
 from asd_agent.errors import AsdError, SoundError
+from asd_agent.judge import window_step
+from asd_agent.load import Load
 from asd_agent.mqtt.clock import Anchor
+from asd_agent.mqtt.quiet import Quiet
 from asd_agent.scoring.decision import Decision, State
 from asd_agent.setup import open_source
+from asd_agent.timeline import Timeline
 from asd_agent.update.trial import Watch
 
 log = logging.getLogger(__name__)
 
-MAX_RETRY_S = 60.0
-"""Most seconds between two attempts to open a lost microphone"""
-CLOCK_JUMP_S = 2.0
-"""A wall clock this far from the sample counter was set, or the rate is off"""
-
-MAX_BROKEN_S = 30.0
-"""Seconds without one whole unit after which the microphone is suspect"""
+MAX_RETRY_S = 3.0
+"""Most seconds between two attempts to open a lost microphone: it is heard again
+within ten seconds of its return"""
+BROKEN_UNITS = 2.0
+"""Sound of so many units without a whole one is broken all the time"""
 
 Emit = Callable[["Worker", Decision, Anchor], None]
+Hear = Callable[[str, Block, int], None]
 
 
 class Worker(threading.Thread):
@@ -44,32 +48,70 @@ class Worker(threading.Thread):
         What hears and judges first; made for this worker alone.
     emit
         Called in this thread with every decision.
+    cover
+        Called with what became of the samples.
+    hear
+        Called with every block before it is judged: name of the source, the block,
+        samples a second.
+    clock
+        Monotonic seconds.
     """
 
     def __init__(
-        self, config: Config, source: SourceConfig, ear: Ear, emit: Emit
+        self,
+        config: Config,
+        source: SourceConfig,
+        ear: Ear,
+        emit: Emit,
+        *,
+        cover: Cover | None = None,
+        hear: Hear | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         super().__init__(name=f"source-{source.name}", daemon=True)
         self.source = source
         self.state = State.LEARNING
+        self.newest: Decision | None = None
+        """The newest decision"""
         self.windows = 0
         """Windows counted since the start or the last gap"""
+        self.scored_windows = 0
+        """Windows counted since the start of the agent"""
         self.lost_samples = 0
-        """Samples lost to a slow reader since the device was opened"""
+        """Samples lost because this worker was too slow, since the start"""
+        self.dropouts = 0
+        """Times that the source itself lost samples, since the start"""
+        self.reopened = 0
+        """Times that the source was lost and opened again"""
         self.heard_s: float | None = None
         """Monotonic seconds when the newest sound came"""
         self.step_ms: float | None = None
         """Milliseconds that the newest decision took"""
+        self.clip_of: str | None = None
+        """The alarm that `clip` is of"""
+        self.clip: str | None = None
+        """Name of the clip of the newest alarm"""
+        self.beats = 0
+        """Rises whenever this worker has got on, with or without sound"""
         self.error: BaseException | None = None
         """What ended this worker, if it was not the end of its source"""
+        self.load = Load()
+        """How much of the time the work takes"""
         self._emit = emit
+        self._hear = hear
+        self._clock = clock
         self._ears = Ears(ear, source.name, config.alarm.raise_.n)
         self._busy_s: float | None = None
-        self._rate_hz = ear.engine.rate_hz
+        self._unused = 0
+        self._timeline = Timeline(source.name, ear.engine.rate_hz, clock)
+        self._account = Account(source.name, self._timeline, cover)
         self._asked = threading.Event()
-        self._counter = 0
-        self._unit_past = 0
-        self._anchor = self._anchor_now()
+        self._quiet = Quiet(clock)
+
+    @property
+    def coverage(self) -> Coverage:
+        """What became of every sample."""
+        return self._account.coverage
 
     @property
     def manifest(self) -> Manifest:
@@ -77,9 +119,31 @@ class Worker(threading.Thread):
         return self._ears.active.engine.manifest
 
     @property
+    def rate_hz(self) -> int:
+        """Samples a second of the sample counter."""
+        return self._timeline.rate_hz
+
+    @property
+    def shift_s(self) -> float:
+        """Seconds from one decision to the next."""
+        return self._ears.active.engine.shift_s * self.load.stride
+
+    @property
+    def windows_dropped(self) -> int:
+        """Windows not scored since the start because this worker was too slow."""
+        engine = self._ears.active.engine
+        units = window_step(engine.members[0].spec.pooling.units)
+        return round(self.lost_samples / (units * engine.shift_s * self.rate_hz))
+
+    @property
     def busy_s(self) -> float | None:
         """Monotonic seconds when the step under way began; None: it may take long."""
         return None if self._ears.active.finishing else self._busy_s
+
+    @property
+    def finishing(self) -> bool:
+        """Whether what was learnt is being summed up, which may take long."""
+        return self._ears.active.finishing
 
     @property
     def watch(self) -> Watch:
@@ -111,6 +175,7 @@ class Worker(threading.Thread):
         """Listen until told to stop, or until a recording ends."""
         try:
             self._keep_listening()
+            self._account.end()
         except AsdError as error:
             self.error = error
         except Exception as error:
@@ -122,7 +187,7 @@ class Worker(threading.Thread):
     def _keep_listening(self) -> None:
         delay_s = 1.0
         while not self._asked.is_set():
-            begun_s = time.monotonic()
+            heard_s = self.heard_s
             try:
                 if self._listen():
                     continue
@@ -130,74 +195,94 @@ class Worker(threading.Thread):
             except SoundError as error:
                 if self.source.recording is not None:
                     raise  # a broken file does not mend itself
-                if time.monotonic() - begun_s > MAX_RETRY_S:
-                    delay_s = 1.0
-                log.error("%s: %s; trying again", self.source.name, error)
+                text = "%s: %s; trying again every %g s"
+                self._quiet.say("lost", text, self.source.name, str(error), MAX_RETRY_S)
+            if self.heard_s != heard_s:
+                delay_s = 1.0
+                self.reopened += 1
             self._lose()
             self._asked.wait(delay_s)
-            delay_s = min(MAX_RETRY_S, delay_s * 2)
+            delay_s = min(MAX_RETRY_S, delay_s + 1)
 
     def _lose(self) -> None:
-        self._tell(unscored(State.FAULT, self._counter))
+        self._account.away()
+        self._tell(unscored(State.FAULT, self._timeline.counter, "lost"))
         self._ears.interrupt()
+        self.beats += 1
 
     def _listen(self) -> bool:
         """Listen to the source until it ends; True: again, at another rate."""
         feed = Feed(open_source(self.source), self._ears.rate_hz)
         with closing(feed):
-            for block in self._blocks(feed):
+            self._account.begin(feed.rate_hz)
+            lost = overruns = dropouts = 0
+            for heard in feed.blocks():
+                if self._asked.is_set():
+                    return False
                 self._ears.obey()
+                block = self._timeline.place(heard, live=feed.source.live)
                 if self._ears.rate_hz != feed.rate_hz:
                     # A recording begins anew, as it does for every feed.
                     return True
-                self._step(block)
+                self._step(block, feed.source.live)
+                if block.gap:
+                    slow = feed.overruns > overruns
+                    self._account.missed(block, "overload" if slow else "dropout")
+                self.lost_samples += feed.lost_samples - lost
+                self.dropouts += feed.overflows - dropouts
+                self._ears.active.watch.overruns += feed.overruns - overruns
+                lost, overruns = feed.lost_samples, feed.overruns
+                dropouts = feed.overflows
         if not self._asked.is_set():
             # A recording that ended early: learn from what there was.
             self._ears.finish()
         return False
 
-    def _step(self, block: Block) -> None:
-        begun_s = time.perf_counter()
-        self._busy_s = time.monotonic()
+    def _step(self, block: Block, live: bool) -> None:
+        began_s = self._clock()
+        self.heard_s = self._busy_s = began_s
+        learning = self._ears.active.learning
+        if self._hear is not None:
+            self._hear(self.source.name, block, self.rate_hz)
+        self._unused += len(block.samples)
         for decision in self._ears.step(block):
-            self.step_ms = (time.perf_counter() - begun_s) * 1000
-            self._unit_past = decision.end_sample
-            self._tell(decision)
+            self._unused = 0
+            self.step_ms = (self._clock() - began_s) * 1000
+            self._take(decision)
         self._busy_s = None
+        self.beats += 1
         self._mind_the_gaps()
+        if live and learning == self._ears.active.learning:
+            self._mind_the_load(len(block.samples) / self.rate_hz, began_s)
 
-    def _blocks(self, feed: Feed) -> Iterator[Block]:
-        """Blocks whose counter goes on where a lost device left it."""
-        self._counter = self._counter * feed.rate_hz // self._rate_hz
-        self._rate_hz = feed.rate_hz
-        offset = self._unit_past = self._counter
-        reopened = offset > 0
-        overruns = 0
-        self._anchor = self._anchor_now()
-        for block in feed.blocks():
-            if self._asked.is_set():
-                return
-            start = block.start + offset
-            yield replace(block, start=start, gap=block.gap or reopened)
-            reopened = False
-            self._counter = start + len(block.samples)
-            self.heard_s = time.monotonic()
-            self.lost_samples = feed.lost_samples
-            self._ears.active.watch.overruns += feed.overruns - overruns
-            overruns = feed.overruns
-            if feed.source.live:
-                self._mind_the_clock()
+    def _take(self, decision: Decision) -> None:
+        unit = self._ears.active.engine.members[0].spec.features.unit_samples
+        missing = "overload" if self.load.degraded else "cut"
+        self._account.decided(decision, unit, missing)
+        self.scored_windows += decision.windows > self.windows
+        self._tell(decision)
 
     def _mind_the_gaps(self) -> None:
         """Say so if sound comes, but never a whole unit without lost samples."""
-        silent_s = (self._counter - self._unit_past) / self._rate_hz
-        if silent_s > MAX_BROKEN_S and self.state is not State.MIC_SUSPECT:
+        features = self._ears.active.engine.members[0].spec.features
+        shift = features.shift_samples * self.load.stride
+        broken = self._unused > BROKEN_UNITS * (features.unit_samples + shift)
+        if broken and self.state not in (State.MIC_SUSPECT, State.FAULT):
             log.warning(
                 "%s: loses samples all the time; is the machine overloaded, or the "
                 "device's cable bad?",
                 self.source.name,
             )
-            self._tell(unscored(State.MIC_SUSPECT, self._counter))
+            counter = self._timeline.counter
+            self._tell(unscored(State.MIC_SUSPECT, counter, "dropout"))
+
+    def _mind_the_load(self, sound_s: float, began_s: float) -> None:
+        """Hear less where the work does not keep up with the sound, or more again."""
+        now_s, share = self._clock(), self.load.share or 0.0
+        if not self.load.push(sound_s, now_s - began_s, now_s):
+            return
+        self._ears.widen(self.load.stride)
+        log.warning("%s: %s", self.source.name, self.load.sentence(share))
 
     def _tell(self, decision: Decision) -> None:
         # A pipeline knows nothing of a fault of the device in between.
@@ -205,18 +290,9 @@ class Worker(threading.Thread):
         decision = replace(decision, changed=changed)
         if decision.changed:
             level = logging.INFO if decision.state is State.NORMAL else logging.WARNING
-            log.log(level, "%s: %s", self.source.name, decision.state.value)
+            why = f" ({decision.reason})" if decision.reason else ""
+            log.log(level, "%s: %s%s", self.source.name, decision.state.value, why)
         self.state = decision.state
         self.windows = decision.windows
-        self._emit(self, decision, self._anchor)
-
-    def _anchor_now(self) -> Anchor:
-        return Anchor(datetime.now(timezone.utc), self._counter, self._rate_hz)
-
-    def _mind_the_clock(self) -> None:
-        """Tie the counter to the wall clock anew where the two have parted."""
-        now = self._anchor_now()
-        drift_s = (now.utc - self._anchor.at(self._counter)).total_seconds()
-        if abs(drift_s) > CLOCK_JUMP_S:
-            log.warning("%s: clock moved by %.1f s", self.source.name, drift_s)
-            self._anchor = now
+        self.newest = decision
+        self._emit(self, decision, self._timeline.anchor)

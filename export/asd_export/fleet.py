@@ -9,7 +9,8 @@ from typing import TypeVar
 from pydantic import BaseModel, ValidationError
 
 from asd_agent.bundle.manifest import parse
-from asd_agent.config import NAME_PATTERN, RESERVED_NAMES
+from asd_agent.config import RESERVED_NAMES
+from asd_agent.config_model import NAME_PATTERN
 from asd_agent.errors import BundleError
 from asd_agent.mqtt.payloads import OFFLINE, ONLINE
 from asd_agent.mqtt.topics import Topics

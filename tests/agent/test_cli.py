@@ -267,7 +267,7 @@ def test_secrets_that_cannot_be_used_are_2_and_not_shown(
     secret.write_bytes(content)
     end = "}}" if "{" in key else "}"
     with made.file.open("a") as file:
-        file.write(f"mqtt: {{host: broker, {key}: {secret}{end}\n")
+        file.write(f"mqtt: {{host: broker, username: u, {key}: {secret}{end}\n")
     code, output, errors = say("check", "--config", made.file)
     assert code == 2
     assert str(secret) in errors
@@ -348,6 +348,7 @@ def test_every_help_shows_examples_that_parse_and_the_exit_codes() -> None:
         "asd-agent learn",
         "asd-agent replay",
         "asd-agent devices",
+        "asd-agent doctor",
         "asd-agent bundle",
         "asd-agent bundle list",
         "asd-agent bundle verify",

@@ -14,7 +14,8 @@ from pydantic_core import PydanticUndefined
 from asd_agent import errors
 from asd_agent.bundle import manifest
 from asd_agent.config import RESERVED_NAMES, Config, CountRule, TlsConfig
-from asd_agent.config_file import _models, load
+from asd_agent.config_file import load
+from asd_agent.config_words import models
 from asd_agent.features.spec import LogMelSpec, SecomSpec
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -37,7 +38,7 @@ def keys(model: type[BaseModel], above: str = "") -> Iterator[tuple[str, FieldIn
     """Every key of a model and of those within it, as the page writes it."""
     for name, field in model.model_fields.items():
         key = f"{above}{field.alias or name}"
-        within = [m for m in _models(field.annotation) if m is not CountRule]
+        within = [m for m in models(field.annotation) if m is not CountRule]
         many = "tuple" in str(field.annotation)
         # A section that cannot be left out or be false is only its keys.
         if (

@@ -245,6 +245,96 @@ def test_the_member_that_finds_it_least_normal_speaks(
     assert found[-1].state is State.ANOMALOUS
 
 
+def test_after_a_gap_nothing_is_normal_until_a_window_is_whole(fitted: Fitted) -> None:
+    pipe = pipeline(fitted)
+    assert hear(pipe, noise(WINDOW))[-1].state is State.NORMAL
+    first, *rest = blocks(noise(2 * WINDOW, seed=2), start=2 * WINDOW)
+    after = run(pipe, [replace(first, gap=True), *rest])
+    assert {d.state for d in after if d.gap} == {State.NO_SIGNAL}
+    assert {d.reason for d in after if d.gap} == {"gap"}
+    assert {(d.state, d.reason) for d in after if not d.gap} == {(State.NORMAL, "")}
+
+
+def test_an_alarm_outlasts_a_gap(fitted: Fitted) -> None:
+    pipe = pipeline(fitted)
+    assert hear(pipe, whine(3 * WINDOW, RATE_HZ))[-1].state is State.ANOMALOUS
+    first, *rest = blocks(whine(WINDOW, RATE_HZ, seed=4), start=5 * WINDOW)
+    after = run(pipe, [replace(first, gap=True), *rest])
+    assert {d.state for d in after} == {State.ANOMALOUS}
+
+
+@pytest.mark.parametrize(
+    ("level", "reason"), [(0.0, "silence"), (0.3, "stuck"), (-0.9, "stuck")]
+)
+def test_why_nothing_is_heard_is_said(
+    fitted: Fitted, level: float, reason: str
+) -> None:
+    constant = np.full(WINDOW, level, np.float32)
+    assert {d.reason for d in hear(pipeline(fitted), constant)} == {reason}
+
+
+def test_distorted_sound_is_suspect_at_once_and_no_longer_than_it_lasts(
+    fitted: Fitted,
+) -> None:
+    pipe = pipeline(fitted)
+    assert hear(pipe, noise(2 * WINDOW, seed=5))[-1].state is State.NORMAL
+    start = 2 * WINDOW
+    clipped = [
+        replace(block, clipped=True) for block in blocks(noise(SPAN, 6), start=start)
+    ]
+    found = run(pipe, clipped)
+    assert (found[-1].state, found[-1].reason) == (State.MIC_SUSPECT, "clipped")
+    after = hear(pipe, noise(3 * WINDOW, seed=7), start=start + SPAN)
+    suspect = [d for d in after if d.state is State.MIC_SUSPECT]
+    # As long as a window holds a unit that overlaps what was clipped.
+    last = start + SPAN + WINDOW
+    assert last - SHIFT <= suspect[-1].end_sample <= last + SHIFT
+    assert after[-1].state is State.NORMAL
+
+
+@pytest.mark.parametrize("flaw", ["rate", "narrow"])
+def test_a_source_that_is_not_to_be_trusted_is_never_normal_nor_anomalous(
+    fitted: Fitted, flaw: str
+) -> None:
+    sound = np.concatenate([noise(2 * WINDOW, 5), whine(4 * WINDOW, RATE_HZ, seed=6)])
+    some = [replace(block, flaw=flaw) for block in blocks(sound)]
+    found = run(pipeline(fitted), some)
+    assert {d.state for d in found if not d.gap} == {State.MIC_SUSPECT}
+    assert {d.reason for d in found if not d.gap} == {flaw}
+    assert State.NORMAL not in {d.state for d in found}
+    assert all(d.event is None for d in found)
+
+
+def test_a_microphone_that_is_covered_raises_no_alarm(fitted: Fitted) -> None:
+    pipe = pipeline(fitted)
+    hear(pipe, noise(2 * WINDOW, seed=5))
+    faint = noise(4 * WINDOW, seed=6) * np.float32(0.02)
+    found = hear(pipe, faint, start=2 * WINDOW)
+    assert (found[-1].state, found[-1].reason) == (State.MIC_SUSPECT, "quiet")
+    assert State.ANOMALOUS not in {d.state for d in found}
+    after = hear(pipe, noise(4 * WINDOW, seed=7), start=6 * WINDOW)
+    assert (after[-1].state, after[-1].reason) == (State.NORMAL, "")
+
+
+def test_a_wider_hop_hears_as_long_a_window_in_fewer_units(fitted: Fitted) -> None:
+    pipe = pipeline(fitted, per_week=1000.0)
+    hear(pipe, noise(2 * WINDOW, seed=5))
+    pipe.widen(2)
+    found = hear(pipe, noise(4 * WINDOW, seed=6), start=2 * WINDOW)
+    ends = [d.end_sample for d in found]
+    assert set(np.diff(ends)) == {2 * SHIFT}
+    assert [d.gap for d in found[:4]] == [True, True, False, False]
+    assert found[-1].window_samples == SPAN + 4 * SHIFT
+    assert found[-1].state is State.NORMAL
+    bad = hear(pipe, whine(6 * WINDOW, RATE_HZ, seed=8), start=6 * WINDOW)
+    assert bad[-1].state is State.ANOMALOUS
+    pipe.widen(1)
+    again = hear(pipe, noise(6 * WINDOW, seed=9), start=12 * WINDOW)
+    assert set(np.diff([d.end_sample for d in again])) == {SHIFT}
+    assert again[-1].state is State.NORMAL
+    assert again[-1].window_samples == WINDOW
+
+
 @pytest.mark.parametrize(("units", "step"), [(1, 1), (2, 1), (6, 3), (17, 8), (18, 9)])
 def test_windows_are_counted_twice_a_length(units: int, step: int) -> None:
     assert window_step(units) == step

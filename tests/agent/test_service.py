@@ -18,6 +18,7 @@ from asd_agent.config import MqttConfig, SourceConfig
 from asd_agent.errors import BundleError, SiteError, SoundError
 from asd_agent.health import clock_synced, rss_bytes
 from asd_agent.mqtt.inbox import Inbox
+from asd_agent.mqtt.outbox import Outbox
 from asd_agent.mqtt.payloads import Payload
 from asd_agent.replay import replay
 from asd_agent.service import Service
@@ -148,16 +149,27 @@ def test_memory_and_clock_can_be_told(tmp_path: Path) -> None:
 class Collector:
     """Stands for the publisher: keeps what it is given."""
 
-    def __init__(self, config: MqttConfig, device: str, info: Payload) -> None:
+    def __init__(
+        self, config: MqttConfig, device: str, info: Payload, *, outbox: Outbox
+    ) -> None:
         self.config, self.device, self.info = config, device, info
+        self.outbox = outbox
+        self.told: dict[str, Payload] = {}
         self.decisions: list[tuple[str, Payload, bool]] = []
         self.spectra: list[Payload] = []
         self.calls: list[str] = []
-        self.dropped = self.waiting = 0
+        self.connected = True
+        self.dropped = self.waiting = self.refused = self.undurable = 0
+        self.unheard = self.taken_over = self.reconnects = 0
         self.start = lambda: self.calls.append("start")
         self.close = lambda: self.calls.append("close")
-        self.health = lambda _: None
         self.inbox = Inbox()
+
+    def health(self, payload: Payload) -> None:
+        self.told["health"] = payload
+
+    def tell(self, topic: str, payload: Payload) -> None:
+        self.told[topic] = payload
 
     def decision(self, source: str, payload: Payload, changed: bool) -> None:
         self.decisions.append((source, dict(payload), changed))
@@ -177,8 +189,8 @@ def test_every_decision_goes_to_the_publisher(
         file.write("mqtt: {host: localhost, tls: false}\n")
     collectors: list[Collector] = []
 
-    def collect(*args: Any) -> Collector:
-        collectors.append(Collector(*args))
+    def collect(*args: Any, **options: Any) -> Collector:
+        collectors.append(Collector(*args, **options))
         return collectors[-1]
 
     monkeypatch.setattr(module, "Publisher", collect)
@@ -188,8 +200,12 @@ def test_every_decision_goes_to_the_publisher(
     (found,) = collectors
     assert found.calls == ["start", "close"]
     assert (found.device, found.info["bundle"]["id"]) == ("press-07", "forged-1")
-    (health,) = service._health()["sources"]
+    service._tell_health()
+    (health,) = found.told["health"]["sources"]
     assert (health["name"], health["state"]) == ("pump", "anomalous")
+    (day,) = found.told["factory/press-07/pump/coverage"]["days"]
+    assert day["scored_s"] > 5
+    assert day["gap_s"] < 0.5
     expected = list(
         replay(
             config,

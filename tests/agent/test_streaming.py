@@ -78,11 +78,12 @@ def fitted(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Fitted]:
 
 
 def tape(rate_hz: int, seconds: float = 0.7) -> Samples:
-    """Normal sound that soon turns wrong: as if heard through a wall."""
+    """Normal sound that soon turns wrong: as if heard around a corner."""
     count = int(rate_hz * seconds)
     sound = noise(count, seed=12)
     dull = np.convolve(sound, np.full(rate_hz // 1000, 1000 / rate_hz), mode="same")
-    return np.concatenate([sound[: count // 3], dull[count // 3 :].astype(np.float32)])
+    dull = (dull + 0.2 * sound).astype(np.float32)
+    return np.concatenate([sound[: count // 3], dull[count // 3 :]])
 
 
 def chunks(sound: Samples, rate_hz: int, sizes: "repeat[int] | list[int]") -> Played:
@@ -115,7 +116,9 @@ def test_chunk_size_changes_no_decision(
     sound = tape(rate_hz)
     whole = decide(fitted[name], chunks(sound, rate_hz, [len(sound)]))
     assert len(whole) > 6
-    assert any(d.state.value == "anomalous" for d in whole)
+    # What a source of 8 kHz lacks is not known: no machine can be blamed for it.
+    told = "mic_suspect" if rate_hz < RATE_HZ else "anomalous"
+    assert any(d.state.value == told for d in whole)
     assert all(d.p_value is not None for d in whole)
     for size in (1, 7, 512, 16_000):
         assert decide(fitted[name], chunks(sound, rate_hz, repeat(size))) == whole

@@ -19,6 +19,7 @@ from typing import Any
 import paho.mqtt.client as paho
 
 from asd_agent.errors import BundleError
+from asd_agent.mqtt.courier import Courier
 from asd_agent.mqtt.inbox import MAX_MEMBER_BYTES
 from asd_agent.mqtt.publisher import Publisher
 from asd_agent.update import download
@@ -141,10 +142,10 @@ def listen(port: int, protocol: int) -> dict[str, Any]:
         return raw
 
     client: Any = paho.Client
-    agents: Any = Publisher
+    couriers: Any = Courier
     client._sock_recv = counting
     if protocol == 4:
-        agents._connect = lambda self: self._open(4)
+        couriers._connect = lambda self: self._open(4)
     publisher = Publisher(plain(port), "press-07", {})
     inbox = publisher.inbox
     inbox.want(FILE, MAX_MEMBER_BYTES)

@@ -25,6 +25,7 @@ class Tape:
 
     name = "tape"
     live = False
+    flaw = ""
 
     def __init__(self, samples: NDArray[np.float32], rate_hz: int) -> None:
         self._samples = samples

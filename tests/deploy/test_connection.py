@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from faults.access import STRANGERS, wrong_stranger, wrong_takeover
 from support.agents import agent
 from support.broker import Certificates, wait_for
 from support.close_client import NOT_AUTHORIZED
@@ -22,29 +23,11 @@ pytestmark = pytest.mark.broker
 
 
 @pytest.mark.parametrize("protocol", [5, 4], ids=["v5", "v3.1.1"])
-@pytest.mark.parametrize(
-    ("user", "password"),
-    [
-        (None, None),
-        (A, ""),
-        (A, "wrong"),
-        (A, "of another"),
-        ("press-99", "of another"),
-        ("PRESS-07", "its own"),
-        ("+", "of another"),
-        ("", "of another"),
-    ],
-)
+@pytest.mark.parametrize(("user", "password"), STRANGERS)
 def test_a_stranger_is_refused(
     broker: Deployed, user: str | None, password: str | None, protocol: int
 ) -> None:
-    known = {"of another": B, "its own": A}
-    if password in known:
-        password = broker.password(known[password])
-    client = broker.prepare(user, protocol, password=password, client_id=A)
-    client.connect()
-    assert client.reason == NOT_AUTHORIZED
-    client.close()
+    assert not wrong_stranger(broker, protocol, user, password)
 
 
 def test_a_broker_with_a_certificate_of_another_authority_is_not_told_a_password(
@@ -98,13 +81,7 @@ def test_a_connection_without_tls_gets_no_answer(broker: Deployed) -> None:
 def test_another_client_id_takes_nothing_over(
     broker: Deployed, client_id: str, protocol: int
 ) -> None:
-    with broker.client(A, protocol, client_id=f"asd-{A}") as own:
-        own.subscribe(DESIRED)
-        with broker.client(B, protocol, client_id=client_id):
-            with broker.client(AUDITOR) as auditor:
-                auditor.publish(DESIRED, b"take this")
-            own.wait(DESIRED, b"take this")
-        assert own.drops == []
+    assert not wrong_takeover(broker, protocol, client_id)
 
 
 @pytest.mark.parametrize("protocol", [5, 4], ids=["v5", "v3.1.1"])

@@ -92,7 +92,7 @@ def test_tls_is_on_unless_somebody_says_insecure() -> None:
     [
         ("host: [", "not YAML"),
         ("- host", "expected keys"),
-        ("host: ''", "host: String should have at least 1"),
+        ("host: ''", "host: is empty"),
         ("hots: b\nhost: b", "hots: no such key; known: host, port"),
         ("host: b\nport: 70000", "port: Input should be less than"),
         ("host: b\nroot: a/#", "root: String should match"),

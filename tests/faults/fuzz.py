@@ -1,177 +1,149 @@
-"""Throws mutated manifests, signatures and safetensors files at the device's readers.
+"""Throws what was tampered with at everything that the device reads.
 
-``PYTHONPATH=tests python -m faults.fuzz --minutes 10`` prints how many were tried and
-how much memory the process had at most. Each case may be refused with an `AsdError`
-and nothing else; the process may have no more than 256 MB.
+``PYTHONPATH=tests python -m faults.fuzz --minutes 10`` spreads so many minutes of
+processor time over the targets (`--only` names some of them), each in a process of its
+own that may have 256 MB more than it has at its start, and prints a table. A case may
+be refused with the error that its reader tells of, and with nothing else; it may take
+20 s. What crashed a reader is written to the folder that `--keep` names.
 """
 
 import argparse
 import json
-import random
-import resource
-import struct
+import os
+import subprocess
 import sys
 import tempfile
 import time
-from collections import Counter
-from collections.abc import Callable
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from asd_agent.bundle.bundle import Bundle
-from asd_agent.bundle.golden import Golden
-from asd_agent.bundle.signature import SIGNATURE_FILE
-from asd_agent.bundle.trust import MANIFEST_FILE, Trust, verify
-from asd_agent.errors import AsdError
-from asd_agent.update.desired import Desired, decode, encode
-from support.bundles import GOLDEN, forge, key_pair, public, reforge, sign
+from faults.fuzz_child import MOST_CRASHES, Found
+from faults.fuzz_targets import TARGETS
 
-MOST_MB = 256.0
-"""Resident memory that no case may take"""
-WORDS = [
-    b"-1",
-    b"0",
-    b"1e999",
-    b"NaN",
-    b"null",
-    b"[]",
-    b"{}",
-    b'""',
-    b"18446744073709551616",
-    b"4611686018427387904",
-    b'"F64"',
-    b'"../x"',
-    b"[" * 2000,
-    b"\xff\xfe",
-    b"\x00",
-]
-"""What is put in the place of a value"""
-Case = Callable[[bytes], object]
+TESTS = Path(__file__).parents[1]
+ROUND_S = 60.0
+"""Processor time of one process"""
+PATIENCE = 20.0
+"""Times its processor time that a process may take, with 60 s more"""
 
 
-def mutated(rng: random.Random, content: bytes) -> bytes:
-    """A file with some bytes flipped, cut out, doubled, or exchanged for a word."""
-    raw = bytearray(content)
-    for _ in range(rng.choice((1, 1, 2, 4, 16))):
-        at = rng.randrange(len(raw) + 1)
-        kind = rng.randrange(6)
-        if kind == 0 and at < len(raw):
-            raw[at] ^= 1 << rng.randrange(8)
-        elif kind == 1:
-            del raw[at : at + rng.randrange(1, 64)]
-        elif kind == 2:
-            raw[at:at] = raw[at : at + rng.randrange(1, 256)]
-        elif kind == 3:
-            raw[at : at + rng.randrange(0, 8)] = rng.choice(WORDS)
-        elif kind == 4:
-            raw[at : at + 4] = rng.randbytes(4)
-        else:
-            del raw[at:]
-    return bytes(raw)
+@dataclass(slots=True)
+class Total:
+    """What came of a target in all its processes."""
+
+    cases: int = 0
+    refused: int = 0
+    crashes: int = 0
+    slowest_s: float = 0.0
+    peak_mb: float = 0.0
+    used_s: float = 0.0
+    first: str = ""
+    """What the first crash was"""
+
+    def add(self, found: Found) -> None:
+        """Add what a process found."""
+        self.cases += found.cases
+        self.refused += found.refused
+        self.crashes += found.crashes
+        self.slowest_s = max(self.slowest_s, found.slowest_s)
+        self.peak_mb = max(self.peak_mb, found.peak_mb)
+        self.used_s += found.used_s
+        self.first = self.first or found.first
 
 
-def lied(rng: random.Random, content: bytes) -> bytes:
-    """A safetensors file whose header claims other shapes, types or places."""
-    size = int.from_bytes(content[:8], "little")
-    header = json.loads(content[8 : 8 + size])
-    name = rng.choice(sorted(set(header) - {"__metadata__"}))
-    numbers = [-1, 0, 1, 1 << 20, 1 << 40, 1 << 62, (1 << 64) - 1, 1 << 70]
-    kind = rng.randrange(5)
-    if kind == 0:
-        header[name]["shape"] = [rng.choice(numbers) for _ in range(rng.randrange(6))]
-    elif kind == 1:
-        header[name]["data_offsets"] = [rng.choice(numbers), rng.choice(numbers)]
-    elif kind == 2:
-        header[name]["dtype"] = rng.choice(("F64", "F16", "BF16", "U8", "I64", "X"))
-    elif kind == 3:
-        other = rng.choice(sorted(header))
-        header[name], header[other] = header[other], header[name]
-    else:
-        header[f"{name}{'x' * rng.choice((1, 1000, 100_000))}"] = header.pop(name)
-    text = json.dumps(header).encode()
-    claimed = len(text) if rng.random() < 0.9 else rng.choice(numbers) % (1 << 64)
-    return struct.pack("<Q", claimed) + text + content[8 + size :]
+def fuzz(name: str, seconds: float, seed: int, keep: Path) -> Total:
+    """Try cases of one target for so many seconds of processor time."""
+    total = Total()
+    while total.used_s < seconds and total.crashes < MOST_CRASHES:
+        rest = min(ROUND_S, seconds - total.used_s)
+        for found in one_process([name], rest, seed, keep):
+            total.add(found)
+        seed += 1
+    return total
 
 
-def cases(work: Path) -> dict[str, tuple[bytes, Case]]:
-    """Each reader with a file that it takes."""
-    (work / "keys").mkdir()
-    key, _ = key_pair(work / "keys")
-    trust = Trust(keys=(public(key),))
-    folder = sign(forge(work / "bundle", statistics=True), key)
-    raw = (folder / MANIFEST_FILE).read_bytes()
-    signature = (folder / SIGNATURE_FILE).read_bytes()
-    golden = (folder / GOLDEN).read_bytes()
-    open_ = Trust(allow_unsigned=True)
-
-    def read_golden(content: bytes) -> None:
-        reforge(folder, GOLDEN, content)
-        Golden.open(Bundle.open(folder))
-
-    desired = encode(Desired(raw, signature, "https://example.org/bundles"))
-    return {
-        "manifest, signed": (raw, lambda content: verify(content, signature, trust)),
-        "manifest, unsigned": (raw, lambda content: verify(content, None, open_)),
-        "signature": (signature, lambda content: verify(raw, content, trust)),
-        "desired": (desired, decode),
-        "safetensors": (golden, read_golden),
-    }
-
-
-def fuzz(seconds: float, seed: int) -> tuple[dict[str, Counter[str]], float]:
-    """Try cases for so many seconds of processor time.
-
-    Returns
-    -------
-    dict, float
-        By reader how often what came of it, and the highest resident memory, MB.
-    """
-    rng = random.Random(seed)
-    found: dict[str, Counter[str]] = {}
-    began_s = time.process_time()
-    with tempfile.TemporaryDirectory() as name:
-        readers = cases(Path(name))
-        for reader, (content, read) in readers.items():
-            read(content)  # the file itself is good
-            found[reader] = Counter()
-        while time.process_time() - began_s < seconds:
-            reader = rng.choice(sorted(readers))
-            content, read = readers[reader]
-            lies = reader == "safetensors" and rng.random() < 0.5
-            case = lied(rng, content) if lies else mutated(rng, content)
-            if case == content:
-                continue
-            found[reader][_outcome(read, case)] += 1
-    return found, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+def one_process(
+    names: Sequence[str], seconds: float, seed: int, keep: Path
+) -> list[Found]:
+    """Try cases of some targets in a process of its own, and see how it ends."""
+    keep.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="asd-fuzz-", dir=_memory()) as folder:
+        words = [str(seconds), str(seed), folder, str(keep), *names]
+        limit_s = len(names) * (60 + PATIENCE * seconds)
+        with tempfile.TemporaryFile("w+") as output:
+            try:
+                done = subprocess.run(
+                    [sys.executable, "-m", "faults.fuzz_child", *words],
+                    stdout=output,
+                    stderr=subprocess.PIPE,
+                    text=True,
+                    check=False,
+                    timeout=limit_s,
+                    env=os.environ | {"PYTHONPATH": _path(), "OMP_NUM_THREADS": "1"},
+                )
+                how = f"ended with {done.returncode}: {done.stderr[-1500:]}"
+            except subprocess.TimeoutExpired:
+                how = f"was not done after {limit_s:.0f} s"
+            output.seek(0)
+            found = [Found(**json.loads(line)) for line in output]
+        if len(found) < len(names):
+            found.append(
+                _died(names[len(found)], seed, Path(folder) / "case", how, keep)
+            )
+        return found
 
 
-def _outcome(read: Case, case: bytes) -> str:
-    try:
-        read(case)
-    except AsdError:
-        return "refused"
-    except Exception as error:  # that is what is looked for
-        path = Path(tempfile.gettempdir()) / "asd-fuzz-crash"
-        path.write_bytes(case)
-        print(f"{type(error).__name__}: {error}; the case is {path}", file=sys.stderr)
-        return "crashed"
-    return "taken"
+def _died(name: str, seed: int, case: Path, how: str, keep: Path) -> Found:
+    """Keep the case that ended a process: it was written before it was tried."""
+    if case.exists():
+        kept = keep / f"{name.replace(' ', '-').replace('/', '-')}-{seed}-died"
+        kept.write_bytes(case.read_bytes())
+        how = f"{kept}: {how}"
+    return Found(cases=1, crashes=1, first=how, used_s=1.0)
+
+
+def _memory() -> str | None:
+    """A folder in memory, if there is one: a medium would be waited for."""
+    return "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108
+
+
+def _path() -> str:
+    return os.pathsep.join([str(TESTS), str(TESTS.parent / "agent")])
 
 
 def main() -> int:
-    """Print a table; 1 if anything crashed or took too much memory."""
+    """Print a table; 1 if anything crashed."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--minutes", type=float, default=10.0, help="processor time")
+    parser.add_argument("--only", action="append", help="a target, or how it begins")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--keep", type=Path, help="folder for what crashed a reader")
     args = parser.parse_args()
-    found, peak_mb = fuzz(args.minutes * 60, args.seed)
-    print("| reader | cases | refused | still good | crashed |\n|---|---|---|---|---|")
-    for reader, counts in found.items():
-        total, refused, taken = counts.total(), counts["refused"], counts["taken"]
-        row = f"{total:,} | {refused:,} | {taken:,} | {counts['crashed']}"
-        print(f"| {reader} | {row} |")
-    print(f"\nhighest resident memory: {peak_mb:.0f} MB, allowed {MOST_MB:.0f}")
-    crashed = sum(counts["crashed"] for counts in found.values())
-    return 0 if not crashed and peak_mb < MOST_MB else 1
+    keep = args.keep or Path(tempfile.mkdtemp(prefix="asd-fuzz-crashes-"))
+    wanted = tuple(args.only or [""])
+    names = [name for name in TARGETS if name.startswith(wanted)]
+    if not names:
+        parser.error(f"--only: no target begins so; there are {', '.join(TARGETS)}")
+    print("| read | cases | refused | crashes | slowest case, s | highest memory, MB |")
+    print("|---|---:|---:|---:|---:|---:|")
+    began_s, crashes, cases, used_s = time.monotonic(), 0, 0, 0.0
+    for name in names:
+        total = fuzz(name, args.minutes * 60 / len(names), args.seed, keep)
+        crashes, cases = crashes + total.crashes, cases + total.cases
+        used_s += total.used_s
+        print(
+            f"| {name} | {total.cases:,} | {total.refused:,} | {total.crashes} | "
+            f"{total.slowest_s:.2f} | {total.peak_mb:.0f} |",
+            flush=True,
+        )
+        if total.first:
+            print(total.first, file=sys.stderr, flush=True)
+    took = (
+        f"{used_s / 60:.1f} min of processor time in {time.monotonic() - began_s:.0f} s"
+    )
+    print(f"\n{cases:,} cases, {crashes} crashes, {took}; crashes are kept in {keep}")
+    return 1 if crashes else 0
 
 
 if __name__ == "__main__":

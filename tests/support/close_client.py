@@ -140,6 +140,8 @@ class Client:
         """Disconnect."""
         self._client.disconnect()
         self._client.loop_stop()
+        # paho leaves its sockets to the garbage collector, which may warn.
+        self._client._reset_sockets()
 
     def break_off(self) -> None:
         """Go without a word, so that the broker publishes the will."""

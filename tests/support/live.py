@@ -25,6 +25,12 @@ from support.sound_server import SoundServer, sound_server
 
 DEVICE = "bench"
 SOURCE = "machine"
+HURRY = """
+import sys
+from asd_agent import cli, service
+service.HEALTH_S = {}
+sys.exit(cli.main())
+"""
 START_S = 30.0
 """Longest wait for the agent to be ready"""
 
@@ -49,8 +55,17 @@ class LiveAgent:
     """One agent that listens to the sound server's microphone."""
 
     def __init__(
-        self, folder: Path, server: SoundServer, subscriber: Subscriber, config: str
+        self,
+        folder: Path,
+        server: SoundServer,
+        subscriber: Subscriber,
+        config: str,
+        *,
+        health_s: float | None = None,
     ) -> None:
+        self.pid = 0
+        """Process of the agent that runs, or ran last"""
+        self._health_s = health_s
         self._server = server
         self._subscriber = subscriber
         self._config = folder / "asd.yaml"
@@ -78,6 +93,7 @@ class LiveAgent:
         """Run the agent until the block ends; it must end well."""
         with self._log.open("wb") as log:
             agent = subprocess.Popen(self._agent(), env=self._server.env, stderr=log)
+            self.pid = agent.pid
             try:
                 wait_for(lambda: b" ready" in self._log.read_bytes(), "agent", START_S)
                 yield
@@ -98,7 +114,10 @@ class LiveAgent:
         return [m.json() for m in self._subscriber.of(f"factory/{DEVICE}/anomaly")]
 
     def _agent(self, *verb: str) -> list[str]:
-        return [sys.executable, "-m", "asd_agent", *verb, "--config", str(self._config)]
+        start = ["-m", "asd_agent"]
+        if self._health_s is not None:  # once a minute is too rare to look on
+            start = ["-c", HURRY.format(self._health_s)]
+        return [sys.executable, *start, *verb, "--config", str(self._config)]
 
 
 @contextmanager

@@ -25,6 +25,8 @@ class Library:
         self.opened: list[dict[str, Any]] = []
         self.closed = 0
         self.channels = 2
+        self.available = 4_800
+        self._opened_channels = 0
         self.default = SimpleNamespace(device=(0, -1))
 
     def query_devices(self) -> list[dict[str, Any]]:
@@ -42,18 +44,27 @@ class Library:
     def query_hostapis(self) -> list[dict[str, Any]]:
         return [{"name": "ALSA"}]
 
-    def InputStream(self, **options: Any) -> "Library":
+    def RawInputStream(self, **options: Any) -> "Library":
         self._maybe_fail("open")
         self.opened.append(options)
+        self._opened_channels = options["channels"]
         return self
+
+    @property
+    def read_available(self) -> int:
+        self._maybe_fail("available")
+        return self.available
 
     def start(self) -> None:
         self._maybe_fail("start")
 
-    def read(self, count: int) -> tuple[Samples, bool]:
+    def read(self, count: int) -> tuple[bytes, bool]:
+        """Channel n of a frame is its number times n + 1, alternately negative."""
         self._maybe_fail("read")
-        left = np.arange(count, dtype=np.float32)
-        return np.stack([left, -left], axis=1), True
+        ramp = np.arange(count, dtype=np.float32)
+        factors = [(n + 1) * (-1) ** n for n in range(self._opened_channels)]
+        frames: Samples = np.stack([ramp * np.float32(f) for f in factors], axis=1)
+        return frames.tobytes(), True
 
     def close(self) -> None:
         self.closed += 1

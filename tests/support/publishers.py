@@ -22,8 +22,8 @@ def publishing(config: MqttConfig, **parts: Any) -> Iterator[Publisher]:
     """A started publisher that tries again at once and paces by nobody's clock."""
     quick = {"uniform": lambda low, high: min(high, 0.05)}
     publisher = Publisher(config, "press-07", {"v": 1}, **(quick | parts))
-    publisher.start()
     try:
+        publisher.start()
         yield publisher
     finally:
         publisher.close()

@@ -94,6 +94,31 @@ class SoundServer:
             self._process = None
             (self._folder / "native").unlink(missing_ok=True)
 
+    def kill(self) -> None:
+        """End the server without a word."""
+        if self._process is not None:
+            self._process.kill()
+        self.stop()
+
+    def unload(self) -> None:
+        """Take the microphone away from a server that goes on."""
+        self._control("unload-module", "module-null-sink")
+
+    def load(self, rate_hz: int | None = None) -> None:
+        """Give it back, at another rate if one is named."""
+        sink = self._sink if rate_hz is None else f"rate={rate_hz} channels=2"
+        self._control("load-module", "module-null-sink", "sink_name=mic", *sink.split())
+
+    def suspend(self, *, yes: bool) -> None:
+        """Let the microphone be there and give nothing; or let it go on."""
+        # A monitor has no state of its own: it sleeps with its sink.
+        self._control("suspend-sink", "mic", "1" if yes else "0")
+
+    def _control(self, *words: str) -> None:
+        subprocess.run(
+            ["pactl", *words], env=self.env, check=True, stdout=subprocess.DEVNULL
+        )
+
     @contextmanager
     def play(self, path: Path) -> Iterator[None]:
         """Play a recording into the microphone until the block ends."""

@@ -60,6 +60,7 @@ class Played:
     """A source that plays what it is given."""
 
     name = "played"
+    flaw = ""
 
     def __init__(self, chunks: Iterable[Chunk], live: bool = False) -> None:
         self.live = live

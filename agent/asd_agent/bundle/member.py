@@ -1,8 +1,8 @@
 """A member of a bundle, opened: its front end and its network, tested."""
 
 import logging
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,7 @@ from asd_agent.features.spec import FeatureSpec
 from asd_agent.features.stream import band_edges_hz
 from asd_agent.inference.embedder import Embedder
 from asd_agent.inference.open import Candidate, RuntimeChoice, candidates
+from asd_agent.inference.turns import Shared, Turns
 from asd_agent.scoring.combine import Combine
 from asd_agent.scoring.explain import GROUPS, BandGroups
 from asd_agent.scoring.pooling import pooled_size
@@ -171,6 +172,17 @@ def proven_members(
     return [
         _first_good(golden, ways(bundle, spec, runtime))
         for spec in bundle.manifest.members
+    ]
+
+
+def shared(members: Sequence[Member]) -> list[Member]:
+    """The same members for several threads: their networks are used in turn."""
+    turns = Turns()
+    return [
+        replace(member, embedder=Shared(member.embedder, turns))
+        if member.embedder is not None
+        else member
+        for member in members
     ]
 
 

@@ -40,6 +40,16 @@ def usb_card(card: int, root: Path = ROOT) -> UsbCard | None:
     )
 
 
+def card_id(card: int, root: Path = ROOT) -> str:
+    """Name that a driver gives its card, such as ``sndrpihifiberry``; may be empty.
+
+    Unlike its number it does not change when another card is plugged in.
+    """
+    return _text(root / f"proc/asound/card{card}/id") or _text(
+        root / f"sys/class/sound/card{card}/id"
+    )
+
+
 def holder(card: int, root: Path = ROOT) -> str:
     """Name the process that captures from a card, such as ``arecord (711)``.
 

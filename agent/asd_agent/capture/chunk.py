@@ -21,6 +21,8 @@ class Chunk:
     """Hertz, as the device or the file says"""
     gap: bool = False
     """Whether samples were lost, or were not finite, just before or in it"""
+    lost: int = 0
+    """Samples that are missing before it, as far as that is known"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +32,13 @@ class Block:
     samples: Samples
     """Shape ``(n,)``, n >= 1"""
     start: int
-    """Sample counter of the first one; counts lost samples of the ring too"""
+    """Sample counter of the first one; counts lost samples too"""
     gap: bool
     """Whether samples were lost, or were not finite, just before or in it"""
     clipped: bool = False
     """Whether the source was at full scale too often in the last second"""
+    flaw: str = ""
+    """Why the source itself is not to be trusted, see `Source.flaw`; empty: it is"""
 
 
 class Source(Protocol):
@@ -48,6 +52,14 @@ class Source(Protocol):
     @property
     def live(self) -> bool:
         """Whether sound goes on while nobody reads."""
+        ...
+
+    @property
+    def flaw(self) -> str:
+        """A word for what is wrong with all of its sound; empty: nothing.
+
+        ``rate``: it does not run at the rate that it promises.
+        """
         ...
 
     def chunks(self) -> Iterator[Chunk]:

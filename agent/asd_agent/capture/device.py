@@ -12,6 +12,8 @@ from asd_agent.capture import asound
 from asd_agent.errors import SoundError
 
 _CARD = re.compile(r"\(hw:(\d+),(\d+)\)")
+_NUMBER = re.compile(r"\b(index|hw|plughw):\d")
+"""A place that another device takes when something is plugged in"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +25,7 @@ class Device:
     name: str
     """Its name in PortAudio"""
     id: str
-    """``usb:VENDOR:PRODUCT[:SERIAL][@PORT]``, which lasts, or else its name"""
+    """``usb:VENDOR:PRODUCT[:SERIAL][@PORT]`` or ``card:ID``, which last, or its name"""
     full_id: str
     """`id` with the port in any case: its twin may be there another time"""
     host_api: str
@@ -61,7 +63,8 @@ def describe(
     devices = []
     for info, (card, pcm) in zip(inputs, places, strict=True):
         part = f",{pcm}" if pcm and card in ids else ""
-        brief, full = ids.get(card, (info["name"], info["name"]))
+        name = _CARD.sub("", info["name"]).strip()
+        brief, full = ids.get(card, (name, name))
         devices.append(
             Device(
                 index=int(info["index"]),
@@ -85,8 +88,9 @@ def _place(name: str) -> tuple[int | None, int]:
 
 
 def _ids(cards: Iterable[int], root: Path) -> dict[int | None, tuple[str, str]]:
-    """Identify USB cards, briefly and with the port; twins always with the port."""
+    """Identify cards: USB ones briefly and with the port, twins always with it."""
     usb = {card: asound.usb_card(card, root) for card in cards}
+    named = {card: asound.card_id(card, root) for card in usb}
     brief = {
         card: ":".join(filter(None, ("usb", found.product, found.serial)))
         for card, found in usb.items()
@@ -98,7 +102,12 @@ def _ids(cards: Iterable[int], root: Path) -> dict[int | None, tuple[str, str]]:
         if found
     }
     times = Counter(brief.values())
-    return {
+    ids: dict[int | None, tuple[str, str]] = {
+        card: (f"card:{name}", f"card:{name}")
+        for card, name in named.items()
+        if name and card not in brief
+    }
+    return ids | {
         card: (full[card] if times[name] > 1 else name, full[card])
         for card, name in brief.items()
     }
@@ -110,17 +119,19 @@ def choose(wanted: str, devices: Sequence[Device], root: Path = asound.ROOT) -> 
     Parameters
     ----------
     wanted : str
-        ``usb:VENDOR:PRODUCT[:SERIAL][@PORT]``, ``default``, a name, a part of
-        one name, or ``index:N``, which another plug can change.
+        ``usb:VENDOR:PRODUCT[:SERIAL][@PORT]``, ``card:ID``, ``default``, a name or
+        a part of one name. Numbers are refused: another device has them tomorrow.
 
     Raises
     ------
     SoundError
-        No device answers to it, or several do.
+        No device answers to it, or several do, or it holds a number.
     """
     if not devices:
         raise SoundError(f"microphone {wanted!r}: {why_none(root)}")
     text = wanted.casefold()
+    if _NUMBER.search(text):
+        raise SoundError(_why_no_number(wanted, devices))
     matches = _matches(text, devices)
     if len(matches) == 1:
         return matches[0]
@@ -140,16 +151,26 @@ def _matches(text: str, devices: Sequence[Device]) -> list[Device]:
     """Devices that answer to a name in lower case, the exact ones if there are."""
     if text == "default":
         return [d for d in devices if d.default]
-    if text.startswith("index:"):
-        return [d for d in devices if f"index:{d.index}" == text]
     if not text or text.isdigit():
         return []
+    if text.startswith("card:"):
+        return [d for d in devices if d.id.casefold() == text]
     if text.startswith("usb:"):
         longer = (f"{text}:", f"{text}@")
         exact = [d for d in devices if text in (d.id.casefold(), d.full_id.casefold())]
         return exact or [d for d in devices if d.full_id.casefold().startswith(longer)]
     exact = [d for d in devices if d.name.casefold() == text]
     return exact or [d for d in devices if text in d.name.casefold()]
+
+
+def _why_no_number(wanted: str, devices: Sequence[Device]) -> str:
+    text = wanted.casefold()
+    meant = [d for d in devices if text in (d.name.casefold(), f"index:{d.index}")]
+    write = f"write {_listed(meant)}" if meant else "write a name that lasts"
+    return (
+        f"microphone {wanted!r} holds a number that changes when something is plugged "
+        f"in; {write}, as asd-agent devices prints it"
+    )
 
 
 def _nearest(text: str, devices: Sequence[Device]) -> list[Device]:

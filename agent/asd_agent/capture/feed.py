@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterator
+from dataclasses import replace
 from threading import Event, Thread
 
 from asd_agent.capture.chunk import Block, Samples, Source
@@ -10,6 +11,9 @@ from asd_agent.capture.ring import Ring
 from asd_agent.capture.signal_health import ClippingWatch
 from asd_agent.errors import SoundError
 
+RING_S = 15.0
+"""What a reader can lag behind: one that is a little too slow falls behind so far in
+a minute, after which it does less"""
 CLOSE_WAIT_S = 0.8
 """A source that waits longer than this for its next chunk is left behind"""
 
@@ -19,8 +23,8 @@ log = logging.getLogger(__name__)
 class Feed:
     """Resamples a source and hands it on in blocks with a sample counter.
 
-    A source that is live is read by a thread, so that a slow reader loses the
-    oldest samples and never the newest. Any other source is read as the blocks
+    A source that is live is read by a thread, so that a slow reader loses
+    old samples and never the newest. Any other source is read as the blocks
     are asked for, through the same ring, and loses nothing.
 
     Parameters
@@ -41,7 +45,7 @@ class Feed:
         self,
         source: Source,
         rate_hz: int,
-        ring_s: float = 30.0,
+        ring_s: float = RING_S,
         block_s: float = 0.2,
         stall_s: float = 10.0,
     ) -> None:
@@ -54,6 +58,16 @@ class Feed:
         self._thread: Thread | None = None
         self._error: Exception | None = None
         self._overflows = 0
+        self._narrow = False
+
+    @property
+    def flaw(self) -> str:
+        """Why all of its sound is not to be trusted, in a word; empty: it is.
+
+        ``narrow``: the source is slower than the front end, which would hear
+        nothing in its upper bands; else see `Source.flaw`.
+        """
+        return "narrow" if self._narrow else self.source.flaw
 
     @property
     def overruns(self) -> int:
@@ -64,6 +78,11 @@ class Feed:
     def lost_samples(self) -> int:
         """Samples at `rate_hz` that a slow reader lost."""
         return self._ring.lost_samples
+
+    @property
+    def skipped_samples(self) -> int:
+        """Samples at `rate_hz` that the source lost, as far as that is known."""
+        return self._ring.skipped_samples
 
     @property
     def overflows(self) -> int:
@@ -78,9 +97,11 @@ class Feed:
         SoundError
             The source gives no usable sound, or none for `stall_s`.
         """
-        if not self.source.live:
-            yield from self._inline()
-            return
+        for block in self._inline() if not self.source.live else self._threaded():
+            flaw = self.flaw
+            yield replace(block, flaw=flaw) if flaw else block
+
+    def _threaded(self) -> Iterator[Block]:
         self._thread = Thread(target=self._pump, name="feed", daemon=True)
         self._thread.start()
         while not self._ring.ended:
@@ -136,6 +157,8 @@ class Feed:
                 yield resampler.push(NOTHING, last=True), tainted > 0, clipped
                 resampler = self._resampler(chunk.rate_hz)
             samples = resampler.push(chunk.samples)
+            if chunk.lost:
+                self._ring.skip(chunk.lost * self.rate_hz // chunk.rate_hz)
             if chunk.gap:
                 self._overflows += 1
                 # What the filter holds back ends where the chunk ends, and the
@@ -147,10 +170,11 @@ class Feed:
         yield resampler.push(NOTHING, last=True), tainted > 0, clipped
 
     def _resampler(self, rate_hz: int) -> Resampler:
-        if rate_hz < self.rate_hz:
+        self._narrow = rate_hz < self.rate_hz
+        if self._narrow:
             log.warning(
-                "%s: has %d Hz, the front end %d Hz: it hears nothing above %d Hz; "
-                "learn with this same source, or use one that is faster",
+                "%s: has %d Hz, the front end %d Hz: it hears nothing above %d Hz and "
+                "is not called normal; use a microphone, or a rate, that is faster",
                 self.source.name,
                 rate_hz,
                 self.rate_hz,

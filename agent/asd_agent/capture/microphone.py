@@ -1,14 +1,13 @@
 """A microphone as a source of sound."""
 
 import logging
-import time
 from collections.abc import Callable, Iterator
 from typing import Protocol
 
 import numpy as np
 
+from asd_agent.capture.captured import Captured, Piece
 from asd_agent.capture.chunk import Chunk, Samples
-from asd_agent.capture.stream import Stream
 
 SETTLE_S = 5.0
 """Not measured: a sound server hands out what it has buffered in bursts"""
@@ -16,6 +15,8 @@ MEASURE_S = 60.0
 """How long the true rate is measured, each time anew"""
 RATE_TOLERANCE = 0.01
 """Crystals are good to 0.0001; more than this is another rate than promised"""
+UNREST_S = 0.2
+"""By so much can the moment differ at which samples are handed out"""
 
 log = logging.getLogger(__name__)
 
@@ -25,8 +26,8 @@ class InputStream(Protocol):
 
     rate_hz: int
 
-    def read(self, count: int) -> tuple[Samples, bool]:
-        """Wait for `count` samples; also whether some were lost before them."""
+    def read(self) -> Piece:
+        """Wait for the next samples."""
         ...
 
     def close(self) -> None:
@@ -43,12 +44,8 @@ class Microphone:
         As `asd-agent devices` prints it, see `device.choose`.
     channel : int
         The one channel that is listened to, from 0; channels are never mixed.
-    block_s : float
-        Seconds in one chunk.
     open_stream : callable
         Opens the device `wanted` for one channel.
-    clock : callable
-        Monotonic seconds.
     """
 
     live = True
@@ -57,17 +54,19 @@ class Microphone:
         self,
         wanted: str,
         channel: int = 0,
-        block_s: float = 0.1,
         *,
-        open_stream: Callable[[str, int], InputStream] = Stream,
-        clock: Callable[[], float] = time.monotonic,
+        open_stream: Callable[[str, int], InputStream] = Captured,
     ) -> None:
         self.name = wanted
         self._channel = channel
-        self._block_s = block_s
         self._open_stream = open_stream
-        self._clock = clock
         self._closed = False
+        self._rate: RateCheck | None = None
+
+    @property
+    def flaw(self) -> str:
+        """``rate`` while the device does not run at the rate that it promises."""
+        return "rate" if self._rate is not None and self._rate.off else ""
 
     def chunks(self) -> Iterator[Chunk]:
         """Open the device and listen until `close`.
@@ -80,13 +79,16 @@ class Microphone:
             PortAudio is not installed.
         """
         stream = self._open_stream(self.name, self._channel)
-        rate = RateCheck(self.name, stream.rate_hz)
-        count = max(1, round(self._block_s * stream.rate_hz))
+        rate = self._rate = RateCheck(self.name, stream.rate_hz)
         try:
             while not self._closed:
-                samples, lost = stream.read(count)
-                rate.push(count, self._clock(), lost)
-                yield Chunk(samples, stream.rate_hz, _mended(samples) or lost)
+                piece = stream.read()
+                if stream.rate_hz != rate.rate_hz:  # it was opened anew
+                    rate = self._rate = RateCheck(self.name, stream.rate_hz)
+                samples, lost = piece.samples, piece.gap or piece.lost > 0
+                rate.push(len(samples), piece.at_s, lost)
+                gap = _mended(samples) or lost
+                yield Chunk(samples, stream.rate_hz, gap, piece.lost)
         finally:
             stream.close()
 
@@ -111,9 +113,13 @@ class RateCheck:
     """
 
     def __init__(self, name: str, rate_hz: int) -> None:
+        self.rate_hz = rate_hz
+        """Hertz that it promises"""
         self.measured_hz: float | None = None
+        """Hertz that it gives; None: not known yet"""
+        self.off = False
+        """Whether these differ too much"""
         self._name = name
-        self._rate_hz = rate_hz
         self._start_s: float | None = None
         self._count = 0
         self._settled = False
@@ -126,22 +132,31 @@ class RateCheck:
             return
         self._count += count
         passed_s = now_s - self._start_s
-        if passed_s < (MEASURE_S if self._settled else SETTLE_S):
+        if not self._settled:
+            if passed_s >= SETTLE_S:
+                self._settled, self._start_s, self._count = True, now_s, 0
             return
-        if self._settled:
-            self.measured_hz = self._count / passed_s
-            self._warn()
-        self._settled, self._start_s, self._count = True, now_s, 0
+        self._judge(passed_s)
+        if passed_s >= MEASURE_S:
+            self._start_s, self._count = now_s, 0
 
-    def _warn(self) -> None:
-        measured_hz = self.measured_hz or 0.0
-        if self._warned or abs(measured_hz / self._rate_hz - 1) <= RATE_TOLERANCE:
+    def _judge(self, passed_s: float) -> None:
+        """Say that the rate is off as soon as that is sure, or that it is not."""
+        part = abs(self._count / (passed_s * self.rate_hz) - 1) if passed_s else 0.0
+        whole = passed_s >= MEASURE_S
+        if whole or (passed_s > 1 and part > RATE_TOLERANCE + UNREST_S / passed_s):
+            self.measured_hz = self._count / passed_s
+            self.off = part > RATE_TOLERANCE
+            self._warn(self.measured_hz)
+
+    def _warn(self, measured_hz: float) -> None:
+        if self._warned or not self.off:
             return
         self._warned = True
         log.warning(
             "%s: promises %d samples a second and gives %.0f: every frequency is "
             "shifted; choose another device or rate in the sound server",
             self._name,
-            self._rate_hz,
+            self.rate_hz,
             measured_hz,
         )

@@ -22,6 +22,10 @@ LOUDEST = 1e6
 """Times full scale. Integers stored as they are reach 32,768 (16 bit); of 1e19 the
 power has no place in float32"""
 
+RATES_HZ = (500, 2_000_000)
+"""Lowest and highest rate of a recording; another one is a broken header, by which an
+hour of sound would become a second, or a second hours and much memory"""
+
 Pace = Literal["realtime", "fast"]
 
 
@@ -63,7 +67,8 @@ def _look_for(path: Path) -> tuple[set[Path], str]:
         found = {p for p in path.rglob("*") if _is_recording(p)}
         return found, f"a folder needs files that end in {' '.join(sorted(SUFFIXES))}"
     if path.exists():
-        return {path}, ""
+        # A pipe would be waited for for ever.
+        return {path} if path.is_file() else set(), "a pipe or a device is none"
     below = str(path.relative_to(path.anchor))
     found = {p for p in Path(path.anchor).glob(below) if p.is_file()}
     return found, "neither a file, a folder nor a pattern that matches files"
@@ -104,6 +109,8 @@ class Recording:
     header, or holds a value that is not a number. A WAV file that was cut short
     has no such length: what is there is played.
     """
+
+    flaw = ""
 
     def __init__(
         self,
@@ -168,6 +175,11 @@ def read(path: Path, channel: int = 0, block_s: float = 0.1) -> Iterator[Chunk]:
     with _opened(path) as file:
         if file.frames == 0:
             raise SoundError(f"{path}: holds no samples; record it again")
+        if not RATES_HZ[0] <= file.samplerate <= RATES_HZ[1]:
+            raise SoundError(
+                f"{path}: its header says {file.samplerate} samples a second, expected "
+                f"{RATES_HZ[0]:,} to {RATES_HZ[1]:,}; copy or record it again"
+            )
         if not 0 <= channel < file.channels:
             raise SoundError(
                 f"{path}: channel {channel} is not there: the file has "

@@ -1,5 +1,6 @@
 """A ring of samples between one writer and one reader, with a sample counter."""
 
+from collections import deque
 from threading import Condition
 
 import numpy as np
@@ -8,7 +9,10 @@ from asd_agent.capture.chunk import Block, Samples
 
 
 class Ring:
-    """Fixed memory for the newest samples; a slow reader loses the oldest.
+    """Fixed memory for the newest samples; a reader that is too slow loses the rest.
+
+    It then goes on with the newest: one that was kept a ring behind would lose a
+    little before every block, and never hear a whole window.
 
     Parameters
     ----------
@@ -18,7 +22,8 @@ class Ring:
     Notes
     -----
     The writer never waits for the reader and allocates no samples: a microphone
-    cannot be stopped. Every sample has a number, from 0, that counts lost ones too.
+    cannot be stopped. Every sample has a number, from 0, that counts lost ones too:
+    those that were overwritten, and those that `skip` tells of.
     """
 
     def __init__(self, capacity: int) -> None:
@@ -35,6 +40,10 @@ class Ring:
         self._next_gap = False
         self._overruns = 0
         self._lost = 0
+        self._skips: deque[tuple[int, int]] = deque()
+        self._next_skip = 0
+        self._skipped = 0
+        self._offset = 0
 
     @property
     def capacity(self) -> int:
@@ -53,8 +62,13 @@ class Ring:
 
     @property
     def lost_samples(self) -> int:
-        """Samples that were overwritten before they were read."""
+        """Samples that were given up before they were read."""
         return self._lost
+
+    @property
+    def skipped_samples(self) -> int:
+        """Samples that never came."""
+        return self._skipped
 
     @property
     def ended(self) -> bool:
@@ -86,14 +100,24 @@ class Ring:
             if self._next_gap and count:
                 self._gap[(past - len(kept)) % self.capacity] = True
             self._next_gap = (gap or self._next_gap) and not count
+            if self._next_skip and count:
+                self._skips.append((past - count, self._next_skip))
+                self._next_skip = 0
             self._written = past
-            self._drop_overwritten()
+            self._drop_overwritten(len(kept))
             self._changed.notify()
 
     def mark_gap(self) -> None:
         """Say that samples are missing before the next one written."""
         with self._changed:
             self._next_gap = True
+
+    def skip(self, count: int) -> None:
+        """Let so many samples be missing before the next one written."""
+        with self._changed:
+            self._next_gap = True
+            self._next_skip += count
+            self._skipped += count
 
     def read(self, max_samples: int, timeout_s: float | None) -> Block | None:
         """Take the oldest samples, or None after `timeout_s` without any.
@@ -110,6 +134,7 @@ class Ring:
             start, past = self._read, min(self._written, self._read + max_samples)
             if past == start:
                 return None
+            past = self._past_skips(start, past)
             samples = np.empty(past - start, np.float32)
             gap, clipped = self._lapped, False
             for at, part in self._places(start, past):
@@ -118,7 +143,7 @@ class Ring:
                 clipped = clipped or bool(self._clipped[at].any())
             self._lapped = False
             self._read = past
-            return Block(samples, start, gap, clipped)
+            return Block(samples, start + self._offset, gap, clipped)
 
     def close(self) -> None:
         """Say that no more samples come, and wake the reader."""
@@ -141,10 +166,16 @@ class Ring:
             return (whole,)
         return whole, (slice(0, count - first), slice(first, count))
 
-    def _drop_overwritten(self) -> None:
-        lost = self._written - self.capacity - self._read
-        if lost > 0:
+    def _past_skips(self, start: int, past: int) -> int:
+        """Count what is missing up to `start`; end where more is missing."""
+        while self._skips and self._skips[0][0] <= start:
+            self._offset += self._skips.popleft()[1]
+        return min(past, self._skips[0][0]) if self._skips else past
+
+    def _drop_overwritten(self, newest: int) -> None:
+        """Where the writer has overtaken the reader, go on with what it wrote last."""
+        if self._written - self.capacity > self._read:
             self._overruns += not self._lapped
-            self._lost += lost
             self._lapped = True
-            self._read += lost
+            self._lost += self._written - newest - self._read
+            self._read = self._written - newest

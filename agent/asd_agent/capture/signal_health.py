@@ -1,4 +1,4 @@
-"""Whether samples can be sound of a machine at all: no signal, or clipped."""
+"""Whether samples can be sound of a machine at all: no signal, or distorted."""
 
 from collections import deque
 from dataclasses import dataclass
@@ -15,6 +15,15 @@ RAIL = 0.99
 """Magnitude from where a sample counts as at full scale"""
 CLIPPED_SHARE = 0.01
 """More samples than this share at full scale are clipped"""
+DEAD_SWING = 5e-5
+"""A part that moves less is a constant: it may be off by the last bit of 16, which a
+sound server that resamples makes of a constant, and no microphone is so still"""
+PARTS = 8
+"""Parts of a unit, each of which must live"""
+MOST_DC = 0.25
+"""A mean further from 0, in full scales, is no sound: it takes the room for sound"""
+STUCK_DC = 0.001
+"""A constant value nearer to 0 is the offset that every converter has"""
 FLOOR_DBFS = -200.0
 """Level that stands for digital silence, which has no logarithm"""
 
@@ -24,7 +33,7 @@ class Verdict(str, Enum):
 
     OK = "ok"
     NO_SIGNAL = "no_signal"
-    CLIPPED = "clipped"
+    SUSPECT = "suspect"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,16 +44,20 @@ class SignalHealth:
     level_dbfs: float
     """Root mean square around the mean, decibel to full scale, -200 or more"""
     dc: float
-    """Mean, share of full scale; reported, never a fault by itself"""
+    """Mean, share of full scale"""
     clipped_share: float
     """Share of the samples at full scale"""
+    reason: str = ""
+    """Why it is not ``ok``: ``silence`` (zeros, or next to nothing), ``stuck`` (one
+    value again and again), ``clipped`` or ``dc``"""
 
 
 def assess(samples: Samples, clipped: bool = False) -> SignalHealth:
     """Judge the samples of one unit or hop.
 
     A stuck value, digital silence included, has no level around its mean and so
-    is `no_signal`.
+    is `no_signal`, also where only a part of the samples is: what became of a machine
+    meanwhile is not known.
 
     Parameters
     ----------
@@ -58,13 +71,36 @@ def assess(samples: Samples, clipped: bool = False) -> SignalHealth:
     power = float(np.dot(around, around)) / len(around)
     level_dbfs = max(FLOOR_DBFS, 10.0 * np.log10(power)) if power else FLOOR_DBFS
     share = share_at_rail(samples)
-    if level_dbfs < QUIET_DBFS:
+    verdict, reason = Verdict.OK, ""
+    if level_dbfs < QUIET_DBFS or _dead(samples):
         verdict = Verdict.NO_SIGNAL
+        constant = dc if level_dbfs < QUIET_DBFS else _dead_value(samples)
+        reason = "stuck" if abs(constant) > STUCK_DC else "silence"
     elif clipped or share > CLIPPED_SHARE:
-        verdict = Verdict.CLIPPED
-    else:
-        verdict = Verdict.OK
-    return SignalHealth(verdict, float(level_dbfs), dc, share)
+        verdict, reason = Verdict.SUSPECT, "clipped"
+    elif abs(dc) > MOST_DC:
+        verdict, reason = Verdict.SUSPECT, "dc"
+    return SignalHealth(verdict, float(level_dbfs), dc, share, reason)
+
+
+def _parts(samples: Samples) -> Samples:
+    """Equal parts, shape ``(parts, n)``; a rest at the end is left out."""
+    parts = min(PARTS, len(samples))
+    return samples[: len(samples) // parts * parts].reshape(parts, -1)
+
+
+def _dead(samples: Samples) -> bool:
+    """Whether a part of the samples is a constant."""
+    parts = _parts(samples)
+    # Extremes and not powers: no sum of a large constant hides what is small.
+    swing = parts.max(axis=1) - parts.min(axis=1)
+    return bool(swing.min() < DEAD_SWING)
+
+
+def _dead_value(samples: Samples) -> float:
+    parts = _parts(samples)
+    swing = parts.max(axis=1) - parts.min(axis=1)
+    return float(parts[int(swing.argmin()), 0])
 
 
 def share_at_rail(samples: Samples) -> float:

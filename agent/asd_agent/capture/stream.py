@@ -1,15 +1,16 @@
-"""An open capture device, read by waiting.
+"""An open capture device, read by looking whether there is something.
 
 There is no callback. A callback needs a piece of memory that is written and then
 executed, which ``MemoryDenyWriteExecute=`` of the systemd unit forbids; and one
 that waits for Python's interpreter lock loses samples, where a read does not until
-PortAudio's own buffer is full.
+PortAudio's own buffer is full. Nor does a read wait: a device that is there and gives
+nothing would keep it for ever.
 """
 
+from array import array
 from typing import Any
 
 from asd_agent.capture import asound, devices, portaudio
-from asd_agent.capture.chunk import Samples
 from asd_agent.capture.device import Device
 from asd_agent.errors import SoundError
 
@@ -18,11 +19,9 @@ BUFFER_S = 0.5
 _BUSY = (-9985, -16)
 """PortAudio's "device unavailable" and Linux's EBUSY"""
 
-_open_streams = 0
-
 
 class Stream:
-    """An open device.
+    """An open device; a process has one.
 
     Parameters
     ----------
@@ -40,31 +39,43 @@ class Stream:
     """
 
     def __init__(self, wanted: str, channel: int) -> None:
-        global _open_streams  # noqa: PLW0603 - PortAudio itself is global
         self._channel = channel
         with portaudio.lock:
             try:
-                self._device, self._stream = _opened(wanted, channel)
+                self.device, self._stream = _opened(wanted, channel)
             except SoundError:
-                if _open_streams:
-                    raise
                 portaudio.list_again()
-                self._device, self._stream = _opened(wanted, channel)
-            _open_streams += 1
-        self.rate_hz = self._device.rate_hz
+                self.device, self._stream = _opened(wanted, channel)
+        self.rate_hz = self.device.rate_hz
+        self._channels = int(self._stream.channels)
         self._is_open = True
 
-    def read(self, count: int) -> tuple[Samples, bool]:
-        """Wait for samples.
+    @property
+    def available(self) -> int:
+        """Samples of each channel that can be read at once.
+
+        Raises
+        ------
+        SoundError
+            The device gives no more, most often because it was unplugged.
+        """
+        try:
+            return int(self._stream.read_available)
+        except portaudio.library().PortAudioError as error:
+            raise self._stopped(error) from error
+
+    def read(self, count: int) -> tuple[bytes, bool]:
+        """Read samples.
 
         Parameters
         ----------
         count : int
-            How many.
+            How many; no more than are `available`, or this waits for them.
 
         Returns
         -------
-        samples : array, shape ``(count,)``, float32
+        samples : bytes
+            float32, `count` of the one channel.
         lost : bool
             Whether samples before them were lost.
 
@@ -74,22 +85,24 @@ class Stream:
             The device gives no more, most often because it was unplugged.
         """
         try:
-            frames, lost = self._stream.read(count)
+            raw, lost = self._stream.read(count)
         except portaudio.library().PortAudioError as error:
-            raise SoundError(
-                f"{self._device.name}: stopped giving sound ({error}); "
-                "check its cable and its power"
-            ) from error
-        return frames[:, self._channel].copy(), bool(lost)
+            raise self._stopped(error) from error
+        frames = array("f", bytes(raw))
+        return frames[self._channel :: self._channels].tobytes(), bool(lost)
 
     def close(self) -> None:
         """Let go of the device; may be called more than once."""
-        global _open_streams  # noqa: PLW0603 - PortAudio itself is global
         with portaudio.lock:
             if self._is_open:
                 self._is_open = False
-                _open_streams -= 1
                 self._stream.close()
+
+    def _stopped(self, error: Exception) -> SoundError:
+        return SoundError(
+            f"{self.device.name}: stopped giving sound ({error}); "
+            "check its cable and its power"
+        )
 
 
 def _opened(wanted: str, channel: int) -> tuple[Device, Any]:
@@ -100,7 +113,7 @@ def _opened(wanted: str, channel: int) -> tuple[Device, Any]:
             f"has {device.channels}, counted from 0; change channel"
         )
     try:
-        stream = sound.InputStream(
+        stream = sound.RawInputStream(
             device=device.index,
             samplerate=device.rate_hz,
             # Asked for one channel, a sound server mixes both of a stereo device.

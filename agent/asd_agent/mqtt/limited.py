@@ -1,4 +1,4 @@
-"""A paho client that reads no packet into memory beyond a limit."""
+"""A paho client that keeps limits: its own for reading, the broker's for sending."""
 
 from typing import Any
 
@@ -22,12 +22,24 @@ class LimitedClient(paho.Client):
     limit_bytes = MAX_PLAIN_BYTES + SLACK_BYTES
     refused_bytes = 0
     """Length of the packet that was refused; 0: none"""
+    hung_up = False
+    """Whether the other side has ended the connection in an orderly way"""
 
     def _sock_recv(self, bufsize: int) -> bytes:
         if bufsize > self.limit_bytes:
             self.refused_bytes = bufsize
             raise ConnectionAbortedError("the packet is too large")
-        return super()._sock_recv(min(bufsize, PIECE_BYTES))
+        raw = super()._sock_recv(min(bufsize, PIECE_BYTES))
+        self.hung_up = self.hung_up or not raw
+        return raw
+
+    def respect(self, properties: Any) -> None:
+        """Have no more messages under way than a broker of MQTT 5 says that it takes.
+
+        paho does not read it, and such a broker hangs up.
+        """
+        most = getattr(properties, "ReceiveMaximum", self._max_inflight_messages)
+        self._max_inflight_messages = max(1, min(most, self._max_inflight_messages))
 
 
 def largest_packet() -> Properties:

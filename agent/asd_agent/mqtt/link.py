@@ -19,10 +19,19 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersi
 from paho.mqtt.properties import MQTTException  # type: ignore[attr-defined]
 
 from asd_agent.config import MqttConfig
+from asd_agent.mqtt.answers import (
+    TAKEN_OVER,
+    UNHEARD,
+    Ack,
+    HungUp,
+    LinkDown,
+    OtherProtocol,
+    TakenOver,
+)
 from asd_agent.mqtt.inbox import MAX_PLAIN_BYTES, SLACK_BYTES, Inbox, Want
 from asd_agent.mqtt.limited import LimitedClient, largest_packet
 from asd_agent.mqtt.payloads import OFFLINE
-from asd_agent.mqtt.security import password, tls_context
+from asd_agent.mqtt.security import password, tls_context, why
 
 CONNECT_S = 5.0
 """Seconds for TCP and TLS, and again for the broker's answer to CONNECT"""
@@ -36,16 +45,7 @@ OTHER_PROTOCOL = frozenset(
 NOT_MQTT = (struct.error, LookupError, ValueError, MQTTException)
 """What paho may raise over bytes that follow no rule"""
 
-OnAck = Callable[[int, str | None], None]
-"""Called with a message number and, if the broker refused it, its reason"""
-
-
-class LinkDown(Exception):
-    """There is no connection, or no longer."""
-
-
-class OtherProtocol(LinkDown):
-    """The broker did not understand CONNECT."""
+OnAck = Callable[[Ack], None]
 
 
 class Link:
@@ -80,7 +80,7 @@ class Link:
         self._asking: dict[int, str] = {}
         self._leaving: dict[int, Want] = {}
         self._answer: str | None = None
-        self._lost: str | None = None
+        self._lost: tuple[type[LinkDown], str] | None = None
         self._client = self._make_client(config, client_id, status_topic)
         try:
             self._client.connect(
@@ -90,7 +90,7 @@ class Link:
                 properties=largest_packet() if protocol == 5 else None,
             )
         except (OSError, UnicodeError) as error:
-            raise LinkDown(str(error)) from error
+            raise LinkDown(why(error)) from error
         self._await_answer()
 
     def publish(
@@ -119,7 +119,7 @@ class Link:
         """
         connection: Any = self._client.socket()
         if connection is None:
-            raise LinkDown(self._lost or "the broker hung up")
+            raise self._down("the broker hung up")
         # TLS may hold bytes that were read already: select() does not see them.
         held = bool(getattr(connection, "pending", lambda: 0)())
         readers = [connection] if wake is None else [connection, wake]
@@ -139,7 +139,7 @@ class Link:
             self._inbox.refuse(self._client.refused_bytes, limit)
             raise LinkDown("we hung up: a message is too large")
         if self._lost is not None:
-            raise LinkDown(self._lost)
+            raise self._down()
 
     def read(self, wanted: Mapping[str, Want]) -> None:
         """Be sent these topics from now on, and no others.
@@ -210,17 +210,22 @@ class Link:
         raise LinkDown(f"the broker refuses us: {self._answer}")
 
     def _answered(
-        self, _client: Any, _data: Any, _flags: Any, reason: Any, _properties: Any
+        self, _client: Any, _data: Any, _flags: Any, reason: Any, properties: Any
     ) -> None:
+        self._client.respect(properties)
         self._answer = str(reason)
 
     def _disconnected(
         self, _client: Any, _data: Any, flags: Any, reason: Any, _properties: Any
     ) -> None:
+        if self._lost is not None:
+            return  # paho tells of a DISCONNECT, then of the closed socket as well
         told = flags.is_disconnect_packet_from_server
+        kind = HungUp if self._client.hung_up else LinkDown
+        if told:
+            kind = TakenOver if reason.value == TAKEN_OVER else LinkDown
         how = "ended by the broker" if told else "lost"
-        # paho tells of the broker's DISCONNECT, then of the closed socket as well.
-        self._lost = self._lost or f"the connection was {how}: {reason}"
+        self._lost = kind, f"the connection was {how}: {reason}"
 
     def _acknowledged(
         self, _client: Any, _data: Any, number: int, reason: Any, _properties: Any
@@ -228,7 +233,8 @@ class Link:
         if number not in self.unacknowledged:
             return  # paho reports messages of QoS 0 as well, once written
         self.unacknowledged.remove(number)
-        self._on_ack(number, str(reason) if reason.is_failure else None)
+        refusal = str(reason) if reason.is_failure else None
+        self._on_ack(Ack(number, refusal, reason.value == UNHEARD))
 
     def _read_packets(self) -> None:
         try:
@@ -263,7 +269,12 @@ class Link:
         most = max((want.most_bytes for want in wants), default=0)
         self._client.limit_bytes = max(most, MAX_PLAIN_BYTES) + SLACK_BYTES
 
-    @staticmethod
-    def _sure(code: MQTTErrorCode) -> None:
+    def _sure(self, code: MQTTErrorCode) -> None:
+        # paho keeps a message although it says that there is no connection. It is
+        # thrown away with this client, so that the outbox alone sends it again.
         if code != paho.MQTT_ERR_SUCCESS:
-            raise LinkDown(paho.error_string(code))
+            raise self._down(paho.error_string(code))
+
+    def _down(self, otherwise: str = "") -> LinkDown:
+        kind, text = self._lost or (LinkDown, otherwise)
+        return kind(text)

@@ -52,22 +52,6 @@ class SourceInfo:
     """Hertz at which it is analysed"""
 
 
-@dataclass(frozen=True, slots=True)
-class SourceHealth:
-    """One source as `health` describes it."""
-
-    name: str
-    state: str
-    sound_age_s: float | None
-    """Seconds since the newest sample; None before the first"""
-    windows: int
-    """Windows scored since the start"""
-    lost_samples: int
-    """Samples that were lost since the start"""
-    step_ms: float | None
-    """Milliseconds that one window took of late; None before the first"""
-
-
 def anomaly(decision: Decision, origin: Origin) -> Payload:
     """Describe one decision.
 
@@ -82,13 +66,14 @@ def anomaly(decision: Decision, origin: Origin) -> Payload:
         "seq": 0,
         "boot_id": origin.boot_id,
         "ts": rfc3339(origin.anchor.at(decision.end_sample)),
-        "window_s": _number(decision.window_samples / origin.anchor.rate_hz),
-        "score": _number(decision.score),
-        "threshold": _number(decision.threshold),
-        "p_value": _number(decision.p_value),
+        "window_s": number(decision.window_samples / origin.anchor.rate_hz),
+        "score": number(decision.score),
+        "threshold": number(decision.threshold),
+        "p_value": number(decision.p_value),
         "state": decision.state.value,
+        "reason": decision.reason or None,
         "event_id": _event_id(event, origin) if event else None,
-        "level_dbfs": _number(decision.level_dbfs, 4),
+        "level_dbfs": number(decision.level_dbfs, 4),
         "gap": decision.gap,
         "clock_synced": origin.clock_synced,
         "replayed": False,
@@ -99,7 +84,7 @@ def anomaly(decision: Decision, origin: Origin) -> Payload:
 
 def state(anomaly: Mapping[str, Any]) -> Payload:
     """Reduce a decision that changed the state to what a late subscriber needs."""
-    kept = ("v", "device", "source", "boot_id", "ts", "state", "event_id")
+    kept = ("v", "device", "source", "boot_id", "ts", "state", "reason", "event_id")
     numbers = ("score", "threshold", "p_value")
     return {key: anomaly[key] for key in (*kept, *numbers, "clock_synced", "bundle")}
 
@@ -148,33 +133,6 @@ def info(
         "groups": list(groups),
         "bundle": {"id": bundle_id, "version": bundle_version},
         "sources": [asdict(source) for source in sources],
-    }
-
-
-def health(
-    device: str,
-    boot_id: str,
-    *,
-    now: datetime,
-    uptime_s: float,
-    clock_synced: bool,
-    rss_bytes: int,
-    dropped: int,
-    waiting: int,
-    sources: Iterable[SourceHealth],
-) -> Payload:
-    """Describe how it runs: `dropped` and `waiting` count anomaly messages."""
-    return {
-        "v": VERSION,
-        "device": device,
-        "boot_id": boot_id,
-        "ts": rfc3339(now),
-        "uptime_s": _number(uptime_s),
-        "clock_synced": clock_synced,
-        "rss_bytes": rss_bytes,
-        "messages_dropped": dropped,
-        "messages_waiting": waiting,
-        "sources": [_source_health(source) for source in sources],
     }
 
 
@@ -241,31 +199,24 @@ def _alarm(event: Event, origin: Origin) -> Payload:
     why = event.explanation
     return {
         "since": rfc3339(origin.anchor.at(event.since_sample)),
-        "score_max": _number(event.score_max),
+        "score_max": number(event.score_max),
         "bands": [
             {
-                "lo_hz": _number(band.lo_hz, 6),
-                "hi_hz": _number(band.hi_hz, 6),
-                "delta_db": _number(band.delta_db, 4),
+                "lo_hz": number(band.lo_hz, 6),
+                "hi_hz": number(band.hi_hz, 6),
+                "delta_db": number(band.delta_db, 4),
             }
             for band in why.bands
         ],
         "nearest_normal": {
             "id": why.nearest_id,
-            "distance": _number(why.nearest_distance),
+            "distance": number(why.nearest_distance),
         },
         "clip": None,
     }
 
 
-def _source_health(source: SourceHealth) -> Payload:
-    return asdict(source) | {
-        "sound_age_s": _number(source.sound_age_s, 4),
-        "step_ms": _number(source.step_ms, 4),
-    }
-
-
-def _number(value: float | None, digits: int = 7) -> float | None:
+def number(value: float | None, digits: int = 7) -> float | None:
     """Keep so many significant digits; None for what is not a finite number."""
     if value is None:
         return None

@@ -17,9 +17,11 @@ class Quiet:
         self._clock = clock
         self._said_s: dict[str, float] = {}
 
-    def say(self, trouble: str, text: str, *values: object) -> None:
-        """Log a warning, unless this kind of trouble was told a moment ago."""
+    def say(
+        self, trouble: str, text: str, *values: object, level: int = logging.WARNING
+    ) -> None:
+        """Log a line, unless this kind of trouble was told a moment ago."""
         now_s = self._clock()
         if now_s - self._said_s.get(trouble, -QUIET_S) >= QUIET_S:
             self._said_s[trouble] = now_s
-            log.warning(text, *values)
+            log.log(level, text, *values)

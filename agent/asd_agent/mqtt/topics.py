@@ -50,6 +50,10 @@ class Topics:
         """Present state of one source: QoS 1, retained."""
         return self._of(source, "state")
 
+    def coverage(self, source: str) -> str:
+        """How much of the newest days one source was heard: QoS 1, retained."""
+        return self._of(source, "coverage")
+
     def spectrum(self, source: str) -> str:
         """How one source sounds, for people to look at: QoS 0, not retained."""
         return self._of(source, "spectrum")

@@ -90,3 +90,5 @@ class Decision:
     """The alarm under way, in state anomalous"""
     spectrum: Spectrum | None = None
     """The newest unit's; None where there is no signal"""
+    reason: str = ""
+    """Why the microphone is not believed, one word; empty: it is"""

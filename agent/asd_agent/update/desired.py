@@ -21,6 +21,9 @@ from asd_agent.errors import BundleError
 
 MAX_DESIRED_BYTES = 2_097_152
 """A larger message is not read: a manifest of 1 MiB fits in"""
+MAX_PARTS = 64
+"""Commas and brackets of a message, which has six keys and no lists. Of 2 MiB of
+brackets a reader of JSON would make 340 MB"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +85,8 @@ def decode(body: bytes) -> Desired:
             f"the message has {len(body)} bytes, at most {MAX_DESIRED_BYTES} are read",
             "too_large",
         )
+    if sum(body.count(mark) for mark in (b",", b"[", b"{")) > MAX_PARTS:
+        raise _malformed("it has too many parts")
     try:
         message = _Message.model_validate_json(body)
     except ValidationError as error:

@@ -7,7 +7,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from asd_agent.config import NAME_PATTERN
+from asd_agent.config_model import NAME_PATTERN
 from asd_agent.errors import ConfigError
 from asd_export.commands import broker_flags
 from asd_export.commands.common import Commands, command, need

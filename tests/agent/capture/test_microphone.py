@@ -5,11 +5,13 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from itertools import islice
+from typing import Any
 
 import numpy as np
 import pytest
 import soundfile
 
+from asd_agent.capture.captured import Piece
 from asd_agent.capture.chunk import Samples
 from asd_agent.capture.feed import Feed
 from asd_agent.capture.microphone import Microphone, RateCheck
@@ -20,22 +22,19 @@ from support.sound_server import SoundServer, sound_server
 class Device:
     """Gives what it was made with, then is unplugged."""
 
-    rate_hz = 1_000
-
-    def __init__(self, reads: list[tuple[Samples, bool]]) -> None:
-        self.reads = reads
-        self.counts: list[int] = []
+    def __init__(self, pieces: list[Piece]) -> None:
+        self.rate_hz = 1_000
+        self.pieces = pieces
         self.closed = 0
 
     def open(self, wanted: str, channel: int) -> "Device":
         self.opened = (wanted, channel)
         return self
 
-    def read(self, count: int) -> tuple[Samples, bool]:
-        self.counts.append(count)
-        if not self.reads:
+    def read(self) -> Piece:
+        if not self.pieces:
             raise SoundError("unplugged")
-        return self.reads.pop(0)
+        return self.pieces.pop(0)
 
     def close(self) -> None:
         self.closed += 1
@@ -45,25 +44,30 @@ def _sound(level: float = 0.1) -> Samples:
     return np.full(100, level, np.float32)
 
 
-def test_reads_blocks_until_the_device_is_gone() -> None:
-    device = Device([(_sound(), False), (_sound(0.2), True), (_sound(), False)])
+def _piece(level: float = 0.1, at_s: float = 0.0, **lost: Any) -> Piece:
+    return Piece(_sound(level), at_s, **lost)
+
+
+def test_reads_pieces_until_the_device_is_gone() -> None:
+    pieces = [_piece(), _piece(0.2, gap=True), _piece(lost=7), _piece()]
+    device = Device(pieces)
     microphone = Microphone("usb:1:2", 3, open_stream=device.open)
     chunks = microphone.chunks()
-    assert [chunk.gap for chunk in islice(chunks, 3)] == [False, True, False]
+    first = list(islice(chunks, 4))
+    assert [chunk.gap for chunk in first] == [False, True, True, False]
+    assert [chunk.lost for chunk in first] == [0, 0, 7, 0]
     with pytest.raises(SoundError, match="unplugged"):
         next(chunks)
     assert device.opened == ("usb:1:2", 3)
-    assert device.counts == [100] * 4
     assert device.closed == 1
     assert (microphone.name, microphone.live) == ("usb:1:2", True)
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 def test_what_is_not_a_number_becomes_a_gap(bad: float) -> None:
-    sound = _sound()
-    sound[7] = bad
-    device = Device([(sound, False)])
-    chunk = next(Microphone("m", open_stream=device.open).chunks())
+    piece = _piece()
+    piece.samples[7] = bad
+    chunk = next(Microphone("m", open_stream=Device([piece]).open).chunks())
     assert chunk.gap
     expected = _sound()
     expected[7] = 0.0
@@ -71,27 +75,50 @@ def test_what_is_not_a_number_becomes_a_gap(bad: float) -> None:
 
 
 def test_close_lets_go_of_the_device() -> None:
-    device = Device([(_sound(), False)] * 5)
+    device = Device([_piece() for _ in range(5)])
     microphone = Microphone("m", open_stream=device.open)
     chunks = microphone.chunks()
     next(chunks)
     microphone.close()
     assert list(chunks) == []
-    assert (device.closed, len(device.reads)) == (1, 4)
+    assert (device.closed, len(device.pieces)) == (1, 4)
 
 
 def test_the_feed_counts_what_the_device_lost() -> None:
-    reads = [(_sound(), turn == 1) for turn in range(4)]
-    device = Device(reads)
+    device = Device([_piece(gap=turn == 1, lost=50 * (turn == 1)) for turn in range(4)])
     feed = Feed(Microphone("m", open_stream=device.open), 1_000, block_s=0.1)
     blocks = feed.blocks()
-    gaps = {block.start // 100: block.gap for block in islice(blocks, 4)}
-    assert gaps == {0: False, 1: True, 2: False, 3: False}
-    assert feed.overflows == 1
+    gaps = {block.start: block.gap for block in islice(blocks, 4)}
+    # The counter goes on as the clock does, over what is missing.
+    assert gaps == {0: False, 150: True, 250: False, 350: False}
+    assert (feed.overflows, feed.skipped_samples) == (1, 50)
     with pytest.raises(SoundError, match="unplugged"):
         next(blocks)
     feed.close()
     assert device.closed == 1
+
+
+def test_a_device_that_is_opened_anew_may_have_another_rate() -> None:
+    device = Device([_piece(), _piece()])
+    microphone = Microphone("m", open_stream=device.open)
+    chunks = microphone.chunks()
+    assert next(chunks).rate_hz == 1_000
+    device.rate_hz = 500
+    assert next(chunks).rate_hz == 500
+
+
+def test_a_wrong_rate_makes_all_of_the_sound_suspect() -> None:
+    """Promised are 1000 samples a second; it takes 0.125 s for each 100."""
+    device = Device([_piece(at_s=turn * 0.125) for turn in range(200)])
+    microphone = Microphone("m", open_stream=device.open)
+    assert microphone.flaw == ""
+    flaws: list[str] = []
+    with pytest.raises(SoundError):
+        flaws.extend(microphone.flaw for _ in microphone.chunks())
+    assert flaws[0] == ""
+    assert flaws[-1] == "rate"
+    # As soon as it is sure: after five seconds to settle, and a few more.
+    assert 5 < flaws.index("rate") * 0.125 < 8
 
 
 def _run(check: RateCheck, true_hz: float, seconds: int) -> None:
@@ -120,6 +147,15 @@ def test_a_wrong_rate_is_told_once(
         f"m: promises 16000 samples a second and gives {true_hz}: every frequency "
         "is shifted; choose another device or rate in the sound server"
     ]
+
+
+def test_a_rate_that_is_far_off_is_told_within_seconds() -> None:
+    check = RateCheck("m", 16_000)
+    _run(check, 8_000, 8)
+    assert check.off
+    check = RateCheck("m", 16_000)
+    _run(check, 15_950, 300)
+    assert not check.off
 
 
 def test_lost_samples_are_not_taken_for_a_wrong_rate() -> None:

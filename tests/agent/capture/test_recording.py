@@ -1,5 +1,6 @@
 """Recordings of every kind, good and bad, from files made here."""
 
+import os
 from itertools import islice
 from pathlib import Path
 
@@ -67,6 +68,21 @@ def test_a_channel_that_is_not_there(tmp_path: Path) -> None:
     path = _save(tmp_path / "a.wav", np.zeros((100, 2), np.float32))
     with pytest.raises(SoundError, match=r"a\.wav: channel 2 .* the file has 2"):
         _played(Recording(path, channel=2))
+
+
+@pytest.mark.parametrize("rate_hz", [1, 499, 2_000_001, 2_000_000_000])
+def test_a_rate_that_no_recording_has(tmp_path: Path, rate_hz: int) -> None:
+    """Of 1 Hz a second would become four hours, and 180 MB at once."""
+    path = _save(tmp_path / "a.wav", _tone(1600), rate_hz)
+    with pytest.raises(SoundError, match=f"its header says {rate_hz} samples a sec"):
+        _played(Recording(path))
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "tape.wav")
+    for path in (tmp_path / "tape.wav", tmp_path / "*.wav", tmp_path, "/dev/zero"):
+        with pytest.raises(SoundError, match="no recording found"):
+            Recording(path)
 
 
 def test_files_play_as_one_tape_in_order_of_name(tmp_path: Path) -> None:

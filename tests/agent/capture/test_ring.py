@@ -22,8 +22,11 @@ class Model:
     def __init__(self, capacity: int) -> None:
         self.capacity = capacity
         self.marks: list[tuple[bool, bool]] = []
+        self.numbers: list[int] = []
+        self.next = 0
         self.read_to = 0
         self.pending = False
+        self.lapped = False
 
     def write(self, count: int, gap: bool, clipped: bool) -> None:
         marks = [(gap, clipped)] * count
@@ -31,63 +34,83 @@ class Model:
             marks[0] = (True, clipped)
         self.pending = (self.pending or gap) and not count
         self.marks += marks
+        self.numbers += range(self.next, self.next + count)
+        self.next += count
+        if len(self.marks) - self.capacity > self.read_to:
+            self.read_to = len(self.marks) - min(count, self.capacity)
+            self.lapped = True
 
-    def read(self, at_most: int) -> tuple[int, int, bool, bool] | None:
-        oldest = max(self.read_to, len(self.marks) - self.capacity)
-        lapped = oldest > self.read_to
-        self.read_to = min(len(self.marks), oldest + at_most)
-        taken = self.marks[oldest : self.read_to]
-        if not taken:
+    def skip(self, count: int) -> None:
+        self.next += count
+        self.pending = True
+
+    def read(self, at_most: int) -> tuple[list[int], bool, bool] | None:
+        first, past = self.read_to, min(len(self.marks), self.read_to + at_most)
+        if first == past:
             return None
+        # A block has no hole: it ends where samples are missing.
+        holes = (
+            at
+            for at in range(first + 1, past)
+            if self.numbers[at] != self.numbers[at - 1] + 1
+        )
+        past = self.read_to = next(holes, past)
+        taken, lapped, self.lapped = self.marks[first:past], self.lapped, False
         gap = lapped or any(g for g, _ in taken)
-        return oldest, len(taken), gap, any(c for _, c in taken)
+        return self.numbers[first:past], gap, any(c for _, c in taken)
 
 
 WRITE = st.tuples(st.just("write"), st.integers(0, 12), st.booleans(), st.booleans())
 READ = st.tuples(st.just("read"), st.integers(1, 12), st.just(False), st.just(False))
 MARK = st.tuples(st.just("mark"), st.just(0), st.just(True), st.just(False))
+SKIP = st.tuples(st.just("skip"), st.integers(1, 12), st.just(True), st.just(False))
 
 
-@given(st.integers(1, 8), st.lists(st.one_of(WRITE, READ, MARK), max_size=40))
+@given(st.integers(1, 8), st.lists(st.one_of(WRITE, READ, MARK, SKIP), max_size=40))
 def test_reads_what_a_list_would_give(
     capacity: int, steps: list[tuple[str, int, bool, bool]]
 ) -> None:
     ring, model = Ring(capacity), Model(capacity)
     for verb, count, gap, clipped in steps:
         if verb == "write":
-            ring.write(_numbers(ring.written, count), gap, clipped)
+            ring.write(_numbers(model.next, count), gap, clipped)
             model.write(count, gap, clipped)
         elif verb == "mark":
             ring.mark_gap()
             model.write(0, gap=True, clipped=False)
+        elif verb == "skip":
+            ring.skip(count)
+            model.skip(count)
         else:
             block, expected = ring.read(count, 0.0), model.read(count)
             if expected is None:
                 assert block is None
                 continue
             assert block is not None
-            start, size, *marks = expected
-            assert (block.start, [block.gap, block.clipped]) == (start, marks)
-            np.testing.assert_array_equal(block.samples, _numbers(start, size))
+            numbers, *marks = expected
+            assert (block.start, [block.gap, block.clipped]) == (numbers[0], marks)
+            np.testing.assert_array_equal(block.samples, numbers)
     assert ring.written == len(model.marks)
+    assert ring.written + ring.skipped_samples == model.next
 
 
-def test_a_slow_reader_loses_the_oldest_and_is_told() -> None:
+def test_a_slow_reader_goes_on_with_the_newest_and_is_told() -> None:
     ring = Ring(10)
     ring.write(_numbers(0, 4))
     assert ring.read(2, 0.0) is not None
     for start in range(4, 24, 5):
         ring.write(_numbers(start, 5))
+    # Overtaken twice: when 14 and 24 had been written, five at a time.
     assert ring.overruns == 1
-    assert ring.lost_samples == 12
+    assert ring.lost_samples == 17
     block = ring.read(4, 0.0)
     assert block is not None
-    assert (block.start, block.gap) == (14, True)
+    assert (block.start, block.gap) == (19, True)
     after = ring.read(100, 0.0)
     assert after is not None
-    assert (after.start, after.gap, len(after.samples)) == (18, False, 6)
+    assert (after.start, after.gap, len(after.samples)) == (23, False, 1)
     ring.write(_numbers(24, 11))
-    assert (ring.overruns, ring.lost_samples) == (2, 13)
+    assert (ring.overruns, ring.lost_samples) == (2, 18)
 
 
 def test_the_block_is_a_copy() -> None:

@@ -45,10 +45,16 @@ def test_a_faint_machine_is_heard(level: float, count: int) -> None:
     assert health.level_dbfs == pytest.approx(20 * np.log10(level), abs=0.6)
 
 
-def test_an_offset_is_reported_and_no_fault() -> None:
-    health = assess(_noise(5e-4) + np.float32(0.4))
-    assert health.verdict is Verdict.OK
-    assert health.dc == pytest.approx(0.4, abs=1e-4)
+@pytest.mark.parametrize(
+    ("offset", "reason"), [(0.1, ""), (-0.2, ""), (0.4, "dc"), (-0.3, "dc")]
+)
+def test_an_offset_is_reported_and_a_large_one_suspect(
+    offset: float, reason: str
+) -> None:
+    health = assess(_noise(5e-4) + np.float32(offset))
+    assert health.verdict is (Verdict.SUSPECT if reason else Verdict.OK)
+    assert health.reason == reason
+    assert health.dc == pytest.approx(offset, abs=1e-4)
     assert health.level_dbfs == pytest.approx(-66.0, abs=0.3)
 
 
@@ -57,7 +63,7 @@ def test_the_rail_on_either_side_is_clipping() -> None:
         sound = _noise(0.1)
         sound[: len(sound) // 50] = sign
         health = assess(sound)
-        assert health.verdict is Verdict.CLIPPED
+        assert health.verdict is Verdict.SUSPECT
         assert health.clipped_share == pytest.approx(0.02, abs=1e-3)
 
 
@@ -81,7 +87,7 @@ def test_the_watch_sees_what_the_resampler_hides() -> None:
     assert all(clipped)
     behind = Resampler(48_000, 16_000).push(loud, last=True)
     assert assess(behind).verdict is Verdict.OK
-    assert assess(behind, clipped=True).verdict is Verdict.CLIPPED
+    assert assess(behind, clipped=True).verdict is Verdict.SUSPECT
 
 
 def test_the_watch_forgets_after_a_second() -> None:

@@ -5,7 +5,7 @@ import json
 import re
 import zlib
 from dataclasses import replace
-from datetime import datetime, timezone
+from datetime import date, datetime, timezone
 from pathlib import Path
 from typing import Any, get_args
 
@@ -14,7 +14,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asd_agent.mqtt import payloads
+from asd_agent.health.heat import Throttling
+from asd_agent.health.snapshot import Snapshot, SourceSnapshot
+from asd_agent.health.system import Room, System
+from asd_agent.ledger import DayCoverage
+from asd_agent.mqtt import condition, payloads
 from asd_agent.mqtt.topics import Topics
 from asd_agent.scoring.decision import State
 from asd_agent.update.desired import Desired, decode, encode
@@ -37,18 +41,85 @@ INFO = payloads.info(
     groups=["line-3"],
     sources=[payloads.SourceInfo("gearbox", "microphone", 16_000)],
 )
-HEALTH = payloads.health(
-    "press-07",
-    ORIGIN.boot_id,
-    now=NOW,
+SNAPSHOT = Snapshot(
+    version="0.1.0",
     uptime_s=3600.25,
-    clock_synced=True,
-    rss_bytes=80_000_000,
-    dropped=0,
-    waiting=2,
-    sources=[
-        payloads.SourceHealth("gearbox", "normal", 0.31, 7000, 0, 12.5),
-        payloads.SourceHealth("pump", "learning", None, 0, 0, None),
+    sources=(
+        SourceSnapshot(
+            "gearbox",
+            "normal",
+            level_dbfs=-31.27,
+            sound_age_s=0.31,
+            step_s=0.0125,
+            hop_s=0.512,
+            load=0.041,
+            windows=782,
+            windows_dropped=0,
+            lost_samples=0,
+            overflows=0,
+            capture_restarts=1,
+        ),
+        SourceSnapshot(
+            "pump",
+            "fault",
+            "lost",
+            hop_s=0.512,
+            windows=0,
+            windows_dropped=0,
+            lost_samples=0,
+            overflows=0,
+            capture_restarts=0,
+        ),
+    ),
+    system=System(
+        cpu_temperature_c=61.3,
+        throttling=Throttling(now=(), since_boot=("under_voltage",)),
+        disk=Room(11_000_000_000, 31_000_000_000, writable=True),
+        rss_bytes=80_000_000,
+        children_rss_bytes=38_000_000,
+        clock_synced=True,
+        uptime_s=90_000.0,
+        load_1min=0.25,
+        cpu_count=4,
+    ),
+    connected=True,
+    connections=0,
+    messages_waiting=2,
+    messages_dropped=0,
+    messages_refused=0,
+    messages_undurable=0,
+    messages_unheard=0,
+    taken_over=0,
+    clips_written=3,
+    clips_dropped=0,
+    clips_bytes=1_000_000,
+)
+HEALTH = condition.health("press-07", ORIGIN.boot_id, NOW, SNAPSHOT)
+COVERAGE = condition.coverage(
+    "press-07",
+    "gearbox",
+    NOW,
+    [
+        DayCoverage(
+            date(2026, 11, 20),
+            "gearbox",
+            scored_s=85_486.2,
+            learnt_s=900.0,
+            suspect_s=0.0,
+            silent_s=0.0,
+            gap_s=13.8,
+            reasons={"cut": 1.5, "lost": 12.3},
+        ),
+        DayCoverage(
+            date(2026, 11, 21),
+            "gearbox",
+            43_180.0,
+            0.0,
+            0.0,
+            20.0,
+            0.0,
+            {"stuck": 20.0},
+        ),
     ],
 )
 REPORT = Report(
@@ -86,6 +157,7 @@ ANOMALY_FIELDS = [
     "threshold",
     "p_value",
     "state",
+    "reason",
     "event_id",
     "level_dbfs",
     "gap",
@@ -103,6 +175,7 @@ FIELDS = {
         "boot_id",
         "ts",
         "state",
+        "reason",
         "event_id",
         "score",
         "threshold",
@@ -128,12 +201,27 @@ FIELDS = {
         "boot_id",
         "ts",
         "uptime_s",
+        "degraded",
+        "messages_waiting",
+        "messages_dropped",
+        "messages_refused",
+        "messages_undurable",
+        "messages_unheard",
+        "connections",
+        "taken_over",
+        "clips_written",
+        "clips_dropped",
         "clock_synced",
         "rss_bytes",
-        "messages_dropped",
-        "messages_waiting",
+        "children_rss_bytes",
+        "cpu_temperature_c",
+        "load_1min",
+        "throttling",
+        "disk_free_bytes",
+        "disk_writable",
         "sources",
     ],
+    "coverage": ["v", "device", "source", "ts", "days"],
     "bundle_state": [
         "v",
         "device",
@@ -214,6 +302,14 @@ def test_field_names_are_frozen(name: str) -> None:
     assert contract["required"] == [f for f in FIELDS[name] if f not in optional]
 
 
+def test_the_page_explains_every_reason() -> None:
+    page = (DOCS / "mqtt.md").read_text()
+    words = schema("anomaly")["properties"]["reason"]["enum"]
+    assert words == schema("state")["properties"]["reason"]["enum"]
+    for word in filter(None, words):
+        assert re.search(rf"^\| `{word}` \|", page, re.M), word
+
+
 def test_every_state_is_in_the_schema() -> None:
     words = [state.value for state in State]
     assert schema("anomaly")["properties"]["state"]["enum"] == words
@@ -233,6 +329,9 @@ def test_a_decision_of_every_state_is_valid(state: State) -> None:
 def test_the_other_payloads_are_valid() -> None:
     valid("info", INFO)
     valid("health", HEALTH)
+    valid("coverage", COVERAGE)
+    unknown = replace(SNAPSHOT, system=None, messages_waiting=None, sources=())
+    valid("health", condition.health("a", ORIGIN.boot_id, NOW, unknown))
     valid("spectrum", payloads.spectrum(replace(NORMAL, spectrum=SPECTRUM), ORIGIN))
     valid("status", payloads.ONLINE)
     valid("status", payloads.OFFLINE)
@@ -351,7 +450,7 @@ def test_the_page_shows_what_is_really_sent() -> None:
     ]
     alarm = payloads.anomaly(ALARM, ORIGIN) | {"seq": 4182}
     spectrum = payloads.spectrum(replace(NORMAL, spectrum=SPECTRUM), ORIGIN)
-    published = [alarm, payloads.state(alarm), INFO, HEALTH, spectrum]
+    published = [alarm, payloads.state(alarm), INFO, HEALTH, COVERAGE, spectrum]
     assert shown == [*published, DESIRED, BUNDLE_STATE]
 
 
@@ -360,7 +459,9 @@ def test_the_page_names_every_topic() -> None:
     topics = Topics("<root>", "<device>")
     names = [topics.anomaly, topics.status, topics.info, topics.health]
     names += [topics.bundle_desired, topics.bundle_state, topics.member("<sha256>")]
-    for topic in (*names, topics.state("<source>"), topics.spectrum("<source>")):
+    source = "<source>"
+    names += [topics.state(source), topics.spectrum(source), topics.coverage(source)]
+    for topic in names:
         assert f"`{topic}`" in page
 
 

@@ -3,6 +3,9 @@
 Limits rest on how paho reads a packet: if it reads otherwise one day, these fail.
 """
 
+import contextlib
+import socket
+import struct
 import threading
 import time
 from collections.abc import Iterator
@@ -13,6 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from asd_agent.mqtt.answers import Ack, HungUp, LinkDown, TakenOver
 from asd_agent.mqtt.inbox import (
     MAX_MEMBER_BYTES,
     MAX_PLAIN_BYTES,
@@ -20,10 +24,10 @@ from asd_agent.mqtt.inbox import (
     Inbox,
 )
 from asd_agent.mqtt.limited import PIECE_BYTES, LimitedClient
-from asd_agent.mqtt.link import Link, LinkDown, Protocol
-from support.broker import WAIT_S
+from asd_agent.mqtt.link import Link, OnAck, Protocol
+from support.broker import WAIT_S, wait_for
 from support.publishers import plain
-from support.raw_broker import Peer, RawBroker, header, publish
+from support.raw_broker import CONNACK, Peer, RawBroker, header, publish
 
 LIMIT = MAX_PLAIN_BYTES + SLACK_BYTES
 FILE = "factory/bundles/1"
@@ -31,14 +35,19 @@ BOTH = pytest.mark.parametrize("protocol", [5, 4])
 
 
 @contextmanager
-def linked(broker: RawBroker, protocol: Protocol, inbox: Inbox) -> Iterator[Link]:
+def linked(
+    broker: RawBroker,
+    protocol: Protocol,
+    inbox: Inbox | None = None,
+    on_ack: OnAck = lambda _: None,
+) -> Iterator[Link]:
     link = Link(
         plain(broker.port),
         "asd-press-07",
         "factory/press-07/status",
         protocol,
-        on_ack=lambda number, refusal: None,
-        inbox=inbox,
+        on_ack=on_ack,
+        inbox=inbox or Inbox(),
     )
     try:
         yield link
@@ -55,9 +64,13 @@ def pump_until(link: Link, event: threading.Event) -> None:
 
 def lost(link: Link) -> str:
     """Why the connection ends, as it must soon."""
+    return str(_end(link))
+
+
+def _end(link: Link) -> LinkDown:
     with pytest.raises(LinkDown) as caught:
         pump_until(link, threading.Event())
-    return str(caught.value)
+    return caught.value
 
 
 def test_paho_reads_as_the_limit_needs_it() -> None:
@@ -242,6 +255,139 @@ def test_a_topic_that_is_no_text_is_ignored(protocol: Protocol) -> None:
     with RawBroker(script) as broker, linked(broker, protocol, inbox) as link:
         pump_until(link, answered)
     assert inbox.ignored == 1
+
+
+PUBLISH = 0x32
+"""First byte of a message of QoS 1"""
+
+
+def number_of(body: bytes) -> bytes:
+    """The number of a PUBLISH, which its acknowledgement repeats."""
+    at = 2 + int.from_bytes(body[:2], "big")
+    return body[at : at + 2]
+
+
+@BOTH
+def test_what_the_broker_answers_to_a_message_is_told(protocol: Protocol) -> None:
+    reasons = [b"", b"\x00", b"\x10", b"\x87"] if protocol == 5 else [b""]
+    acks: list[Ack] = []
+    done = threading.Event()
+
+    def script(peer: Peer) -> None:
+        for reason in reasons:
+            body = number_of(peer.expect(PUBLISH)) + reason
+            peer.send(header(len(body), 0x40) + body)
+        peer.wait_end()
+
+    def on_ack(ack: Ack) -> None:
+        acks.append(ack)
+        if len(acks) == len(reasons):
+            done.set()
+
+    with RawBroker(script) as broker, linked(broker, protocol, on_ack=on_ack) as link:
+        sent = [link.publish("a", b"x") for _ in reasons]
+        assert link.unacknowledged == set(sent)
+        pump_until(link, done)
+        assert link.unacknowledged == set()
+    assert [ack.number for ack in acks] == sent
+    if protocol == 5:
+        assert [ack.refusal for ack in acks] == [None, None, None, "Not authorized"]
+        assert [ack.unheard for ack in acks] == [False, False, True, False]
+
+
+def test_the_broker_may_say_that_another_took_our_place() -> None:
+    said = b"\xe0\x01\x8e"
+    with RawBroker(lambda peer: peer.send(said)) as broker, linked(broker, 5) as link:
+        end = _end(link)
+    assert isinstance(end, TakenOver)
+    assert "Session taken over" in str(end)
+
+
+def test_another_farewell_is_none_of_that() -> None:
+    said = b"\xe0\x01\x8b"
+    with RawBroker(lambda peer: peer.send(said)) as broker, linked(broker, 5) as link:
+        end = _end(link)
+    assert type(end) is LinkDown
+    assert "Server shutting down" in str(end)
+
+
+@BOTH
+def test_a_broker_may_hang_up_without_a_word(protocol: Protocol) -> None:
+    with RawBroker(lambda _: None) as broker, linked(broker, protocol) as link:
+        assert isinstance(_end(link), HungUp)
+
+
+@BOTH
+def test_a_connection_that_was_reset_was_not_hung_up(protocol: Protocol) -> None:
+    def script(peer: Peer) -> None:
+        at_once = struct.pack("ii", 1, 0)
+        peer.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, at_once)
+
+    with RawBroker(script) as broker, linked(broker, protocol) as link:
+        assert type(_end(link)) is LinkDown
+
+
+@BOTH
+def test_a_message_on_a_lost_connection_is_not_kept_by_paho(protocol: Protocol) -> None:
+    """It says that there is no connection, and queues the message nevertheless."""
+    sent: list[bytes] = []
+
+    def script(peer: Peer) -> None:
+        if len(broker.peers) == 1:
+            return
+        while True:
+            kind, body = peer.packet()
+            if kind == PUBLISH:
+                sent.append(body)
+
+    with RawBroker(script) as broker:
+        with linked(broker, protocol) as link:
+            lost(link)
+            with pytest.raises(LinkDown):
+                link.publish("a", b"first")
+            assert len(link._client._out_messages) == 1, "paho's trap is still there"
+        with linked(broker, protocol) as link:
+            link.publish("a", b"second")
+            wait_for(lambda: bool(sent), "the message")
+    assert [body[-6:] for body in sent] == [b"second"]
+
+
+@BOTH
+def test_a_lost_connection_without_a_socket_is_just_lost(protocol: Protocol) -> None:
+    with RawBroker(lambda _: None) as broker, linked(broker, protocol) as link:
+        first = lost(link)
+        assert link._client.socket() is None, "paho's trap is still there"
+        assert lost(link) == first
+
+
+def test_a_broker_is_sent_no_more_at_once_than_it_takes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(CONNACK, 5, b"\x20\x06\x00\x00\x03\x21\x00\x03")
+    most, done = 0, threading.Event()
+
+    def script(peer: Peer) -> None:
+        nonlocal most
+        left = 12
+        while left:
+            numbers = [number_of(peer.expect(PUBLISH))]
+            peer.connection.settimeout(0.2)
+            with contextlib.suppress(TimeoutError):
+                while True:
+                    numbers.append(number_of(peer.expect(PUBLISH)))
+            peer.connection.settimeout(10)
+            most = max(most, len(numbers))
+            left -= len(numbers)
+            for number in numbers:
+                peer.send(b"\x40\x02" + number)
+        done.set()
+        peer.wait_end()
+
+    with RawBroker(script) as broker, linked(broker, 5) as link:
+        for _ in range(12):
+            link.publish("a", b"x")
+        pump_until(link, done)
+    assert most == 3
 
 
 KINDS = st.sampled_from([0x20, 0x30, 0x32, 0x34, 0x40, 0x50, 0x62, 0x90, 0xB0, 0xD0])

@@ -11,6 +11,7 @@ import pytest
 from asd_agent.bundle.staged import Staged
 from asd_agent.errors import BundleError
 from asd_agent.mqtt import payloads
+from asd_agent.mqtt.courier import Courier
 from asd_agent.mqtt.inbox import MAX_MEMBER_BYTES, Inbox
 from asd_agent.mqtt.members import TopicFetcher
 from asd_agent.mqtt.publisher import Publisher
@@ -78,7 +79,7 @@ def fetching(publisher: Publisher, staged: Staged) -> Iterator[Fetch]:
 def test_files_come_one_by_one(
     protocol: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Publisher, "_connect", lambda self: self._open(protocol))
+    monkeypatch.setattr(Courier, "_connect", lambda self: self._open(protocol))
     staged = stage(tmp_path / "bundle", CONTENTS)
     with Mosquitto(tmp_path) as broker, publishing(plain(broker.port)) as publisher:
         for content in CONTENTS.values():

@@ -13,8 +13,11 @@ from typing import Any
 
 import pytest
 
+from asd_agent.config import OutboxConfig
 from asd_agent.errors import ConfigError
 from asd_agent.mqtt import payloads
+from asd_agent.mqtt.courier import Courier
+from asd_agent.mqtt.disk_outbox import open_outbox
 from asd_agent.mqtt.outbox import MemoryOutbox
 from asd_agent.mqtt.publisher import Publisher
 from asd_train.demo.broker import EmbeddedBroker
@@ -48,6 +51,11 @@ def changes(publisher: Publisher, count: int) -> None:
     """Leave so many messages: only a change is sent whatever the interval is."""
     for _ in range(count):
         publisher.decision("gearbox", ALERT, changed=True)
+
+
+def speak(protocol: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make publishers speak that protocol alone."""
+    monkeypatch.setattr(Courier, "_connect", lambda self: self._open(protocol))
 
 
 class Gate:
@@ -119,7 +127,8 @@ def test_a_broker_that_never_answers_does_not_hold_up_closing() -> None:
 @pytest.mark.parametrize("key", ["password_file", "tls"])
 def test_unreadable_secrets_stop_the_start(key: str, tmp_path: Path) -> None:
     absent = tmp_path / "absent"
-    keys = {"password_file": absent} if key == "password_file" else {}
+    named = {"username": "press-07", "password_file": absent}
+    keys = named if key == "password_file" else {}
     tls = {"tls": {"ca": absent}} if key == "tls" else {}
     publisher = Publisher(plain(1, **keys, **tls), "press-07", {})
     with pytest.raises(ConfigError, match="absent"):
@@ -253,7 +262,7 @@ def test_tls_takes_the_right_authority_only(
             wait_for(lambda: publisher.waiting == 0, "acknowledged over TLS")
         wrong = plain(broker.port, host="localhost", tls={"ca": other.ca})
         with publishing(wrong) as publisher:
-            wait_for(lambda: "verify failed" in caplog.text, "refusal in the log")
+            wait_for(lambda: "not trusted" in caplog.text, "refusal in the log")
             assert not publisher.connected
 
 
@@ -266,7 +275,7 @@ def test_tls_refuses_another_host_name(
     with Mosquitto(tmp_path, tls=made) as broker:
         config = plain(broker.port, host="localhost", tls={"ca": made.ca})
         with publishing(config) as publisher:
-            wait_for(lambda: "Hostname mismatch" in caplog.text, "refusal in the log")
+            wait_for(lambda: "another name" in caplog.text, "refusal in the log")
             assert not publisher.connected
 
 
@@ -317,8 +326,8 @@ def test_what_the_broker_does_not_permit_is_said_and_counted(
         publishing(plain(broker.port)) as publisher,
     ):
         changes(publisher, 5)
-        wait_for(lambda: publisher.dropped == 5, "5 refused")
-        assert publisher.waiting == 0
+        wait_for(lambda: publisher.refused == 5, "5 refused")
+        assert (publisher.waiting, publisher.dropped) == (0, 0)
         assert publisher.connected
     said = [r.getMessage() for r in caplog.records if "refuses messages" in r.message]
     assert len(said) == 1
@@ -327,13 +336,97 @@ def test_what_the_broker_does_not_permit_is_said_and_counted(
 
 
 @pytest.mark.broker
-def test_two_devices_of_one_name_are_seen_in_the_log(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+def test_with_3_1_1_a_broker_calls_a_refusal_a_success(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with Mosquitto(tmp_path) as broker, publishing(plain(broker.port)) as one:
-        connected(one)
-        with publishing(plain(broker.port)):
-            wait_for(lambda: "the connection was lost" in caplog.text, "log line")
+    """Why MQTT 5 is offered first: all is lost here, and nobody is told."""
+    speak(4, monkeypatch)
+    rules = tmp_path / "acl"
+    rules.write_text(f"topic write {STATUS}\ntopic read #\n")
+    with (
+        Mosquitto(tmp_path, lines=(f"acl_file {rules}",)) as broker,
+        Subscriber(broker.port) as seen,
+        publishing(plain(broker.port)) as publisher,
+    ):
+        changes(publisher, 5)
+        seen.wait_body(STATUS, b"online")
+        wait_for(lambda: publisher.waiting == 0, "all acknowledged")
+        assert (publisher.refused, publisher.dropped) == (0, 0)
+        assert seen.of(ANOMALY) == []
+
+
+@pytest.mark.broker
+def test_decisions_that_nobody_reads_are_counted(tmp_path: Path) -> None:
+    with Mosquitto(tmp_path) as broker, publishing(plain(broker.port)) as publisher:
+        changes(publisher, 3)
+        wait_for(lambda: publisher.waiting == 0, "all acknowledged")
+        assert (publisher.unheard, publisher.refused) == (3, 0)
+        with Subscriber(broker.port):
+            changes(publisher, 2)
+            wait_for(lambda: publisher.waiting == 0, "all acknowledged")
+        assert publisher.unheard == 3
+
+
+@pytest.mark.broker
+@pytest.mark.parametrize("protocol", [5, 4])
+def test_two_devices_of_one_name_do_not_fight_for_ever(
+    protocol: int,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    speak(protocol, monkeypatch)
+    with (
+        Mosquitto(tmp_path) as broker,
+        publishing(plain(broker.port)) as one,
+        publishing(plain(broker.port)) as other,
+    ):
+        wait_for(lambda: one.taken_over + other.taken_over > 0, "one sees the other")
+        wait_for(lambda: one.connected != other.connected, "one has given in")
+        before = one.reconnects + other.reconnects
+        time.sleep(0.5)
+        assert one.reconnects + other.reconnects == before
+        assert one.taken_over + other.taken_over == 1
+    (said,) = [r for r in caplog.records if r.levelno == logging.ERROR]
+    assert "asd-press-07" in said.getMessage()
+    assert "a name of its own" in said.getMessage()
+
+
+@pytest.mark.broker
+def test_paho_is_given_nothing_to_refuse(tmp_path: Path) -> None:
+    """Its own queue would keep the oldest and refuse the newest."""
+    broker, box = Mosquitto(tmp_path), MemoryOutbox(max_rows=50)
+    gate = Gate()
+    with publishing(plain(broker.port), outbox=box, uniform=gate.uniform) as publisher:
+        changes(publisher, 300)
+        with broker, Subscriber(broker.port) as seen:
+            gate.open.set()
+            messages = seen.wait(ANOMALY, 50)
+            assert [m.json()["seq"] for m in messages] == list(range(251, 301))
+            assert (publisher.dropped, publisher.reconnects) == (250, 0)
+
+
+@pytest.mark.broker
+def test_the_next_life_sends_what_the_last_one_could_not(tmp_path: Path) -> None:
+    folder = tmp_path / "state"
+    with publishing(
+        plain(free_port()), outbox=open_outbox(folder, OutboxConfig())
+    ) as p:
+        changes(p, 30)
+        assert p.undurable == 0
+    with Mosquitto(tmp_path) as broker, Subscriber(broker.port) as seen:
+        outbox = open_outbox(folder, OutboxConfig())
+        with publishing(plain(broker.port), outbox=outbox) as publisher:
+            changes(publisher, 2)
+            messages = [m.json() for m in seen.wait(ANOMALY, 32)]
+            wait_for(lambda: publisher.waiting == 0, "all acknowledged")
+        assert [m["seq"] for m in messages] == [*range(1, 31), 1, 2]
+        assert all(m["replayed"] for m in messages[:30])
+        assert messages[0] == ALERT | {"seq": 1, "replayed": True}
+    again = open_outbox(folder, OutboxConfig())
+    again.start(lambda: None)
+    again.close()
+    assert len(again) == 0
 
 
 def test_a_broker_without_mqtt_5_is_served_with_3_1_1(

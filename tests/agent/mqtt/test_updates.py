@@ -14,6 +14,7 @@ import pytest
 
 from asd_agent.errors import BundleError
 from asd_agent.mqtt import payloads
+from asd_agent.mqtt.courier import Courier
 from asd_agent.mqtt.inbox import DEAF_S, MAX_MEMBER_BYTES
 from asd_agent.mqtt.publisher import Publisher
 from asd_agent.mqtt.topics import Topics
@@ -64,7 +65,7 @@ def updating(publisher: Publisher, heard: Heard, **parts: Any) -> Iterator[Updat
 
 def speak(protocol: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Make publishers speak that protocol alone."""
-    monkeypatch.setattr(Publisher, "_connect", lambda self: self._open(protocol))
+    monkeypatch.setattr(Courier, "_connect", lambda self: self._open(protocol))
 
 
 @pytest.mark.broker

@@ -138,3 +138,13 @@ def test_whatever_comes_is_read_or_refused(body: bytes) -> None:
 def test_nesting_without_end_is_refused() -> None:
     with pytest.raises(BundleError):
         decode(b"[" * 1_000_000)
+
+
+@pytest.mark.parametrize("part", [b"[[[]]], ", b'{"a": 1}, ', b"0, "])
+def test_many_parts_are_not_read_into_memory(part: bytes) -> None:
+    """Each bracket of JSON becomes an object of some hundred bytes."""
+    body = b"[" + part * (MAX_DESIRED_BYTES // len(part) - 1) + b"0]"
+    assert len(body) < MAX_DESIRED_BYTES
+    with pytest.raises(BundleError, match="too many parts") as caught:
+        decode(body)
+    assert caught.value.reason == "malformed"

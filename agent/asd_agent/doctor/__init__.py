@@ -1,0 +1,1 @@
+"""Examines all that the agent needs, and says how to mend what is wrong."""
