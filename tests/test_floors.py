@@ -51,7 +51,7 @@ ROOMS: dict[str, set[str]] = {
     "heartbeat": set(),
     "notify": {"heartbeat"},
     "config_model": set(),
-    "config": {"config_model", "errors"},
+    "config": {"capture", "config_model", "errors"},
     "config_words": {"config", "config_model"},
     "config_file": {"config", "config_words", "errors"},
     "bundle": CORE | {"child"},

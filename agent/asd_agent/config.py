@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import ByteSize, Field, field_validator, model_validator
 
+from asd_agent.capture.device import NUMBER
 from asd_agent.config_model import (
     CLASS_PATTERN,
     NAME_PATTERN,
@@ -127,6 +128,9 @@ class SourceConfig(ConfigModel):
 
     @model_validator(mode="after")
     def _one_input(self) -> "SourceConfig":
+        if NUMBER.fullmatch(self.microphone or ""):
+            text = "holds a number that another plug changes; write a name as"
+            raise ValueError(f"{self.microphone} {text} asd-agent devices prints it")
         if (self.microphone is None) == (self.recording is None):
             raise ValueError("give either microphone or recording")
         return self

@@ -1,7 +1,7 @@
 """Where the decisions and the sound of all sources go: broker, clips, ledger."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from asd_agent.capture.chunk import Block
@@ -27,6 +27,8 @@ class Outlets:
     clips: Clips
     ledger: Ledger
     synced: Callable[[], bool] = clock_synced
+    clip_of: dict[str, tuple[str, str | None]] = field(default_factory=dict)
+    """By source: its newest alarm, and the name of the clip of that"""
 
     def hear(self, source: str, block: Block, rate_hz: int) -> None:
         """Take a block before it is judged."""
@@ -46,7 +48,7 @@ class Outlets:
         )
         payload = payloads.anomaly(decision, origin)
         if decision.event is not None:
-            payload["clip"] = self._clip(worker, decision, payload)
+            payload["clip"] = self._clip(worker, payload)
         if self.publisher is None:
             return
         self.publisher.decision(name, payload, decision.changed)
@@ -54,12 +56,12 @@ class Outlets:
         if spectrum is not None:
             self.publisher.spectrum(name, spectrum)
 
-    def _clip(
-        self, worker: Worker, decision: Decision, payload: Mapping[str, Any]
-    ) -> str | None:
+    def _clip(self, worker: Worker, payload: Mapping[str, Any]) -> str | None:
         """Name of the clip of an alarm, which is begun with its first decision."""
-        event = payload["event_id"]
-        if worker.clip_of != event and decision.changed:
-            name = self.clips.alarm(worker.source.name, event, payload)
-            worker.clip_of, worker.clip = event, name
-        return worker.clip if worker.clip_of == event else None
+        source, event = worker.source.name, payload["event_id"]
+        known, name = self.clip_of.get(source, ("", None))
+        if known != event:
+            # Also if the first decision was missed: better late than never.
+            name = self.clips.alarm(source, event, payload)
+            self.clip_of[source] = event, name
+        return name

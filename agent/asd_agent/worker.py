@@ -87,10 +87,6 @@ class Worker(threading.Thread):
         """Monotonic seconds when the newest sound came"""
         self.step_ms: float | None = None
         """Milliseconds that the newest decision took"""
-        self.clip_of: str | None = None
-        """The alarm that `clip` is of"""
-        self.clip: str | None = None
-        """Name of the clip of the newest alarm"""
         self.beats = 0
         """Rises whenever this worker has got on, with or without sound"""
         self.error: BaseException | None = None
@@ -229,7 +225,10 @@ class Worker(threading.Thread):
                     slow = feed.overruns > overruns
                     self._account.missed(block, "overload" if slow else "dropout")
                 self.lost_samples += feed.lost_samples - lost
-                self.dropouts += feed.overflows - dropouts
+                if feed.overflows > dropouts:
+                    self.dropouts += feed.overflows - dropouts
+                    text = "%s: the device has lost sound, %d times so far"
+                    self._quiet.say("dropout", text, self.source.name, self.dropouts)
                 self._ears.active.watch.overruns += feed.overruns - overruns
                 lost, overruns = feed.lost_samples, feed.overruns
                 dropouts = feed.overflows

@@ -417,3 +417,13 @@ def test_no_values_give_anything_but_a_config_error(
 @example("=: =")
 def test_no_text_gives_anything_but_a_config_error(tmp_path: Path, text: str) -> None:
     _only_config_error(tmp_path, text)
+
+
+@pytest.mark.parametrize("number", ["3", "index:3", "hw:1,0", "USB Audio (hw:2,0)"])
+def test_a_microphone_is_not_named_by_a_number(tmp_path: Path, number: str) -> None:
+    file = tmp_path / "asd.yaml"
+    file.write_text(
+        f'device: a\nsources:\n  - name: pump\n    microphone: "{number}"\n'
+    )
+    with pytest.raises(ConfigError, match="another plug changes; write a name as"):
+        load(file)

@@ -20,8 +20,8 @@ from pathlib import Path
 from asd_agent.heartbeat import Heartbeat
 faulthandler.enable()
 Heartbeat(Path(sys.argv[1]), clock=lambda: time.monotonic() - 60).beat()
-print("up", flush=True)
 def here_it_stalls():
+    print("up", flush=True)
     time.sleep(600)
 here_it_stalls()
 """

@@ -78,7 +78,7 @@ def look_at_start() -> dict[str, Any]:
     exposure = run("systemd-analyze", "security", "--no-pager", UNIT).stdout
     return {
         "ready": waited_s >= 0,
-        "ready_s": (ready - begun) / 1e6,
+        "ready_s": round((ready - begun) / 1e6, 1),
         "status": show("StatusText")["StatusText"],
         "exposure": exposure.strip().splitlines()[-1:],
         "systemd": run("systemctl", "--version").stdout.split("\n")[0],
@@ -95,7 +95,7 @@ def look_at_process() -> dict[str, Any]:
         if ":\t" in line
     )
     names = ("Uid", "Gid", "Groups", "CapEff", "CapBnd", "NoNewPrivs", "Seccomp")
-    found: dict[str, Any] = {name: told[name].strip() for name in names}
+    found: dict[str, Any] = {name: " ".join(told[name].split()) for name in names}
     group = run("getent", "group", "audio", "asd").stdout.split()
     rss_mb = int(told["VmRSS"].split()[0]) / 1024
     return found | {

@@ -81,6 +81,8 @@ def _service(found: Found) -> Iterator[str]:
             yield f"| {part} | {facts} |"
             continue
         for name, value in facts.items():
+            if name == "said":  # at length, in the file beside
+                continue
             shown = ", ".join(map(str, value)) if isinstance(value, list) else value
             yield f"| {name} | {shown} |"
 

@@ -1,4 +1,4 @@
-"""A broker that flaps costs nothing: every decision arrives, and is durable meanwhile."""
+"""A broker that flaps costs nothing: every decision arrives."""
 
 import pytest
 

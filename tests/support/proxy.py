@@ -62,13 +62,13 @@ class Proxy:
         while not self._closing:
             with selectors.DefaultSelector() as ready:
                 with self._lock:
-                    for one in (self._server, *self._peers):
-                        ready.register(one, selectors.EVENT_READ)
+                    for end in (self._server, *self._peers):
+                        ready.register(end, selectors.EVENT_READ)
                 found = [key.fileobj for key, _ in ready.select(0.02)]
             with self._lock:
                 for one in found if not self._dark else ():
-                    assert isinstance(one, socket.socket)
-                    self._serve(one)
+                    if isinstance(one, socket.socket):
+                        self._serve(one)
 
     def _serve(self, one: socket.socket) -> None:
         if one is self._server:

@@ -12,7 +12,7 @@ from asd_agent.capture import asound
 from asd_agent.errors import SoundError
 
 _CARD = re.compile(r"\(hw:(\d+),(\d+)\)")
-_NUMBER = re.compile(r"\b(index|hw|plughw):\d")
+NUMBER = re.compile(r"\d+|.*\b(index|hw|plughw):\d.*", re.IGNORECASE)
 """A place that another device takes when something is plugged in"""
 
 
@@ -130,7 +130,7 @@ def choose(wanted: str, devices: Sequence[Device], root: Path = asound.ROOT) -> 
     if not devices:
         raise SoundError(f"microphone {wanted!r}: {why_none(root)}")
     text = wanted.casefold()
-    if _NUMBER.search(text):
+    if NUMBER.fullmatch(text):
         raise SoundError(_why_no_number(wanted, devices))
     matches = _matches(text, devices)
     if len(matches) == 1:
@@ -151,7 +151,7 @@ def _matches(text: str, devices: Sequence[Device]) -> list[Device]:
     """Devices that answer to a name in lower case, the exact ones if there are."""
     if text == "default":
         return [d for d in devices if d.default]
-    if not text or text.isdigit():
+    if not text:
         return []
     if text.startswith("card:"):
         return [d for d in devices if d.id.casefold() == text]

@@ -41,7 +41,7 @@ class Courier:
         delay_s: Callable[[Ended], float],
     ) -> None:
         self.refused = 0
-        """Decisions that the broker did not take"""
+        """Messages that the broker did not take"""
         self.unheard = 0
         """Decisions that nobody subscribed to when they came to the broker"""
         self.connects = 0
@@ -122,7 +122,9 @@ class Courier:
             on_ack=self._acknowledged,
             inbox=self.inbox,
         )
-        log.info("MQTT: connected to %s, MQTT %s", self._config.host, NAMES[protocol])
+        so = "" if protocol == 5 else ", which cannot say that it refuses a message"
+        host = self._config.host
+        log.info("MQTT: connected to %s, MQTT %s%s", host, NAMES[protocol], so)
         return link
 
     def _serve(self, link: Link) -> None:
@@ -166,9 +168,9 @@ class Courier:
         key = self._keys.pop(ack.number, None)
         if key is not None:
             self._tray.done(key)
-            self.refused += ack.refusal is not None
             self.unheard += ack.unheard
         if ack.refusal is not None:
+            self.refused += 1
             own = f"{self._config.root}/{self._topics.device}/#"
             text = "MQTT: the broker refuses messages: %s. Let user %s write to %s"
             self._quiet.say("refused", text, ack.refusal, self._config.username, own)

@@ -127,9 +127,8 @@ class DiskOutbox:
     def done(self, key: int) -> None:
         """Forget a row; one that was given up meanwhile is no error."""
         with self._condition:
-            before = len(self._queue.gone)
             self._queue.done(key)
-            if not before or len(self._queue.gone) >= GONE_ROWS:
+            if len(self._queue.gone) in {1, GONE_ROWS}:
                 self._nudge()
 
     def rewind(self) -> None:

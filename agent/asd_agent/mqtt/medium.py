@@ -110,9 +110,10 @@ class Medium:
 
     def full(self, store: Store, given_up: int) -> None:
         """Say that the oldest messages are given up, and how many so far."""
-        why = "its disk has no room" if store.cramped else "mqtt.outbox.max_bytes"
-        text = "MQTT: %s is full (%s): the oldest messages are given up, %d so far"
-        self._quiet.say("full", text, self._path, why, given_up)
+        limits = "mqtt.outbox.max_bytes or max_age_s"
+        why = "its disk has no room" if store.cramped else f"it has reached {limits}"
+        text = "MQTT: %s: the oldest messages are given up, %d so far: %s"
+        self._quiet.say("full", text, self._path, given_up, why)
 
     def close(self) -> None:
         """Let go of the database."""

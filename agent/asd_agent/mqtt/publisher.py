@@ -93,7 +93,7 @@ class Publisher:
 
     @property
     def refused(self) -> int:
-        """Decisions that the broker did not take; only MQTT 5 tells."""
+        """Messages that the broker did not take; only MQTT 5 tells."""
         return self._courier.refused
 
     @property

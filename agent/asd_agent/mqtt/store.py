@@ -31,11 +31,10 @@ SHRINK_BYTES = 1_048_576
 LOG = "-wal"
 """What SQLite appends to the name of a database for its log"""
 
-# Two tables, so that the oldest score is found without an index. Keys are never
-# used twice, also where the last row was deleted before a restart.
+# Two tables, so that the oldest score is found without an index. Keys are given by the
+# queue, above all that were on disk: AUTOINCREMENT would write one more page each time.
 _TABLE = (
-    "CREATE TABLE {} (key INTEGER PRIMARY KEY AUTOINCREMENT, at_s REAL NOT NULL, "
-    "body BLOB NOT NULL)"
+    "CREATE TABLE {} (key INTEGER PRIMARY KEY, at_s REAL NOT NULL, body BLOB NOT NULL)"
 )
 _PAGE = (
     "SELECT key, body, 0, at_s FROM scores WHERE key > ? AND key <= ? UNION ALL "
@@ -191,10 +190,11 @@ class Store:
             raise Broken(str(found))
 
     def _last(self) -> Base:
-        key = self._one("SELECT ifnull(max(seq), 0) FROM sqlite_sequence")
-        newest = "SELECT at_s FROM {} ORDER BY key DESC LIMIT 1"
-        found = [self._one(_of(changed, newest)) for changed in (False, True)]
-        return Base(key, max(at_s or 0.0 for at_s in found))
+        newest = "SELECT key, at_s FROM {} ORDER BY key DESC LIMIT 1"
+        found = [(0, 0.0)]
+        for changed in (False, True):
+            found += self._database.execute(_of(changed, newest))
+        return Base(max(key for key, _ in found), max(at_s for _, at_s in found))
 
     def _expire(self, before_s: float, kept: set[int]) -> list[int]:
         expired: list[int] = []
@@ -247,7 +247,8 @@ class Store:
                 "SELECT EXISTS (SELECT * FROM scores) + EXISTS (SELECT * FROM changes)"
             )
             if not self._one(asked):
-                self._database.execute("VACUUM")
+                with contextlib.suppress(sqlite3.OperationalError):
+                    self._database.execute("VACUUM")
 
     def _delete(self, changed: bool, keys: Iterable[int]) -> None:
         sql = _of(changed, "DELETE FROM {} WHERE key = ?")

@@ -66,15 +66,17 @@ def test_the_next_life_counts_on(tmp_path: Path) -> None:
     with opened(tmp_path) as store:
         assert (store.base.key, store.base.at_s) == (0, 0)
         save(store, [row(1, at_s=5.0), row(2, at_s=9.0, changed=True)])
-        save(store, [], row(2, changed=True))
+        save(store, [row(3, at_s=9.5)])
     with opened(tmp_path) as store:
-        # A key that was used is not used again, though its row is gone.
-        assert (store.base.key, store.base.at_s) == (2, 5.0)
-        (found,) = store.page(Span(), 10)
-        assert (found.key, found.at_s) == (-1, 0.0)
+        assert (store.base.key, store.base.at_s) == (3, 9.5)
+        assert [(r.key, r.at_s) for r in store.page(Span(), 10)] == [
+            (-2, -4.5),
+            (-1, -0.5),
+            (0, 0.0),
+        ]
         save(store, [row(1, at_s=1.0)])
-        assert keys_in(store) == [-1, 1]
-        assert store.count(Span()) == 1
+        assert keys_in(store) == [-2, -1, 0, 1]
+        assert store.count(Span()) == 3
 
 
 def test_what_is_written_twice_is_there_once(tmp_path: Path) -> None:
