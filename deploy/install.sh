@@ -4,6 +4,7 @@
 # runs goes on until the new software is whole, and the configuration stays as it is.
 set -eu
 umask 022
+export PATH="$PATH:/usr/sbin:/sbin" # su does not bring them
 here=$(cd "$(dirname "$0")" && pwd)
 home=/opt/asd # a link to the version that is started
 versions=/opt/asd-versions

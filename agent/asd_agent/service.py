@@ -183,6 +183,7 @@ class Service:
         """Send what waits, then begin this process anew; a worker may hang."""
         if self._publisher:
             self._publisher.close()
+        self._notifier.alive()  # the watchdog counts on while models are loaded anew
         self._restart()
 
     def _make_publisher(self, opened: Opened) -> Publisher | None:

@@ -35,7 +35,7 @@ def problems(found: Found) -> Iterator[str]:
         if not isinstance(found.get(name), dict):
             yield f"{name}: {found.get(name, 'was not reached')}"
             return
-    for text in found["complaints"]:
+    for text in found.get("complaints", []):
         yield f"it complains: {text}"
     if not found["start"]["ready"]:
         yield "the service does not become ready"

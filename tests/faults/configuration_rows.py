@@ -121,6 +121,7 @@ sources: [{{name: a}}] | sources[0] | give either microphone or recording
 sources: [{{name: a, microphone: m, recording: r}}] | sources[0] | give either
 sources: [{{name: a, microphone: ""}}] | sources[0].microphone | is empty
 sources: [{{name: a, microphone: 1}}] | sources[0].microphone | in quotes; found 1
+sources: [{{name: a, microphone: "hw:1,0"}}] | sources[0] | hw:1,0 holds a number
 sources: [{{name: a, microphone: m, channel: -1}}] | sources[0].channel | at least 0
 sources: [{{name: a, microphone: m, channel: 256}}] | sources[0].channel | at most 255
 sources: [{{name: a, recording: r, pace: slow}}] | sources[0].pace | found 'slow'

@@ -26,10 +26,13 @@ import numpy as np
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion
 
+from asd_agent.config_file import load
 from asd_agent.health import rss_bytes
 from asd_agent.ledger import Ledger
+from asd_agent.mqtt.disk_outbox import open_outbox
+from asd_agent.mqtt.publisher import Publisher
 from faults.soak_sound import RATE_HZ
-from support.broker import Mosquitto
+from support.broker import Mosquitto, wait_for
 
 LEARN_MINUTES = 15.0
 LASTING = ("persistence true", "autosave_on_changes true", "autosave_interval 1")
@@ -92,13 +95,22 @@ class Memory:
 class Soak:
     """One run."""
 
-    def __init__(self, folder: Path, hours: float, sources: int, seed: int) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        hours: float,
+        sources: int,
+        seed: int,
+        learn_minutes: float = LEARN_MINUTES,
+    ) -> None:
+        self._learn_minutes = learn_minutes
         self._folder = folder
         self._hours = hours
         self._seed = seed
         self._random = random.Random(seed)
         self._names = [f"machine-{i + 1}" for i in range(sources)]
-        self._broker = Mosquitto(folder, lines=LASTING)
+        place = f"persistence_location {folder}/"
+        self._broker = Mosquitto(folder, lines=(*LASTING, place))
         self.faults: Counter[str] = Counter()
         self.memory = Memory()
         self.seconds = 0.0
@@ -108,14 +120,15 @@ class Soak:
         began_s = time.monotonic()
         self._broker.start()
         listener = Listener(self._broker.port)
+        environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
         with (self._folder / "agent.log").open("wb") as log:
-            agent = subprocess.Popen(self._command(), stderr=log)
+            agent = subprocess.Popen(self._command(), stderr=log, env=environment)
             try:
                 self._torment(agent)
             finally:
                 agent.kill()
                 agent.wait()
-        time.sleep(5)  # what is on its way
+        self._drain()
         listener.stop()
         self._broker.stop()
         self.seconds = time.monotonic() - began_s
@@ -124,7 +137,7 @@ class Soak:
     def _command(self) -> list[str]:
         sources = "".join(
             f"  - {{name: {name}, microphone: soak, "
-            f"learn: {{minutes: {LEARN_MINUTES}, keep_bytes: 0}}}}\n"
+            f"learn: {{minutes: {self._learn_minutes}, keep_bytes: 0}}}}\n"
             for name in self._names
         )
         config = self._folder / "asd.yaml"
@@ -137,7 +150,7 @@ class Soak:
         return [
             *(sys.executable, "-m", "faults.soak_agent", "--config", str(config)),
             *("--hours", str(self._hours), "--seed", str(self._seed)),
-            *("--learning-s", str(LEARN_MINUTES * 60 + 60)),
+            *("--learning-s", str(self._learn_minutes * 60 + 60)),
             *("--folder", str(self._folder)),
         ]
 
@@ -149,6 +162,21 @@ class Soak:
             if time.monotonic() >= due_s:
                 self._fault()
                 due_s = time.monotonic() + self._random.uniform(*FAULT_S)
+
+    def _drain(self) -> None:
+        """Send what the agent has left on disk, as it would at its next start."""
+        config = load(self._folder / "asd.yaml")
+        assert config.mqtt is not None
+        outbox = open_outbox(config.state_dir, config.mqtt.outbox)
+        publisher = Publisher(config.mqtt, config.device, {}, outbox=outbox)
+        publisher.start()
+        try:
+            wait_for(lambda: publisher.connected, "connection", 60)
+            time.sleep(2)  # what is on disk is read
+            wait_for(lambda: publisher.waiting == 0, "an empty outbox", 60)
+        finally:
+            publisher.close()
+        time.sleep(3)  # what is on its way to the subscriber
 
     def _sample(self, pid: int) -> None:
         hours = self._heard_s() / 3600
@@ -229,7 +257,6 @@ def main() -> int:
     parser.add_argument("--sources", type=int, default=4)
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
-    os.environ["PYTHONPATH"] = os.pathsep.join(sys.path)
     with tempfile.TemporaryDirectory(prefix="asd-soak-") as folder:
         soak = Soak(Path(folder), options.hours, options.sources, options.seed)
         found = soak.run()

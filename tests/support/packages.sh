@@ -1,9 +1,9 @@
 #!/bin/sh
 # Install the Debian packages that the tests use for real: a broker, a sound
-# server with a null sink, PortAudio, a browser, a linter for shell scripts. Root installs
+# server with a null sink, PortAudio, a browser, linters, systemd's tools. Root installs
 # what is missing; anybody else is told the command.
 set -eu
-wanted="alsa-utils chromium libasound2-plugins libportaudio2 mosquitto openssl procps pulseaudio pulseaudio-utils shellcheck"
+wanted="alsa-utils chromium libasound2-plugins libportaudio2 mosquitto openssl procps pulseaudio pulseaudio-utils shellcheck systemd yamllint"
 missing=""
 for package in $wanted; do
     dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' ||

@@ -71,8 +71,9 @@ class Disk:
 
     def sync_path(self, path: Path) -> None:
         """Wait until the medium holds this file, or the names in this folder."""
-        guards = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-        fd = os.open(path, os.O_RDONLY | guards)
+        # A folder may be a link: that of the state is one under DynamicUser=.
+        follow = 0 if path.is_dir() else os.O_NOFOLLOW
+        fd = os.open(path, os.O_RDONLY | follow | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
             self.sync(fd)
         finally:

@@ -2,6 +2,7 @@
 
 import importlib
 import logging
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import ModuleType
@@ -56,6 +57,8 @@ def find(runtime: RuntimeName, load: Load = importlib.import_module) -> Library 
     Library or None
         None where no candidate can be imported; the reasons are logged.
     """
+    # From 1.29 on ONNX Runtime tells its maker about the models that it runs.
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     for package, module in CANDIDATES[runtime]:
         try:
             loaded = load(module)

@@ -232,3 +232,16 @@ def test_a_folder_that_is_held_is_not_removed(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     remove_unless_held(tmp_path / "file", DISK)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_is_a_link_can_be_written_into(tmp_path: Path) -> None:
+    """systemd makes the state folder of a DynamicUser= service one."""
+    (tmp_path / "private").mkdir()
+    (tmp_path / "state").symlink_to(tmp_path / "private")
+    disk = Disk()
+    disk.make_folders(tmp_path / "state" / "coverage")
+    disk.write_whole(tmp_path / "state" / "file", b"content")
+    assert (tmp_path / "private" / "file").read_bytes() == b"content"
+    (tmp_path / "link").symlink_to(tmp_path / "private" / "file")
+    with pytest.raises(OSError, match="symbolic links"):
+        disk.sync_path(tmp_path / "link")

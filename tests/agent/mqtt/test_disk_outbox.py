@@ -14,10 +14,11 @@ from typing import Any
 import pytest
 
 from asd_agent.mqtt import disk_outbox
-from asd_agent.mqtt.disk_outbox import DiskOutbox, open_outbox
+from asd_agent.mqtt.disk_outbox import SPILL_ROWS, DiskOutbox, open_outbox
 from asd_agent.mqtt.medium import RETRY_S
 from asd_agent.mqtt.queue import MAX_ROWS, PAGE_ROWS
 from asd_agent.mqtt.row import Row
+from asd_agent.mqtt.store import Store
 from support.broker import wait_for
 from support.outboxes import (
     FULL,
@@ -381,11 +382,100 @@ def test_no_folder_is_no_error(tmp_path: Path, kind: str) -> None:
 
 def test_before_the_start_rows_are_kept_in_memory(tmp_path: Path) -> None:
     outbox = DiskOutbox(tmp_path, config())
-    put(outbox, 1, changed=True)
-    assert outbox.take() == []
+    put(outbox, 1)
+    assert outbox.take() == [], "what an earlier life has left goes first"
     assert len(outbox) == 1
     outbox.close()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_change_does_not_wait_for_the_scores(tmp_path: Path) -> None:
+    with opened(tmp_path, keys={"commit_s": 600}) as outbox:
+        put(outbox, 1)
+        time.sleep(0.1)
+        put(outbox, 2, changed=True)
+        wait_for(lambda: numbers(_unsaved(outbox)) == [1], "the change is written")
+
+
+def test_many_scores_are_written_before_their_time(tmp_path: Path) -> None:
+    with opened(tmp_path, keys={"commit_s": 600}) as outbox:
+        put(outbox, *range(SPILL_ROWS - 1))
+        time.sleep(0.1)
+        assert len(_unsaved(outbox)) == SPILL_ROWS - 1
+        put(outbox, SPILL_ROWS)
+        wait_for(lambda: not _unsaved(outbox), "they are written")
+
+
+def test_a_page_rings_when_it_may_be_taken(tmp_path: Path) -> None:
+    with opened(tmp_path) as outbox:
+        put(outbox, *range(300))
+    rung = threading.Event()
+    outbox = DiskOutbox(tmp_path, config())
+    outbox.start(rung.set)
+    taken: list[int] = []
+    while len(taken) < 300:
+        assert rung.wait(5), f"nothing rings after {taken}"
+        rung.clear()
+        while rows := outbox.take():
+            taken += numbers(rows)
+            for row in rows:
+                outbox.done(row.key)
+    assert taken == list(range(300))
+    outbox.close()
+
+
+def test_old_scores_leave_the_disk_without_a_broker(tmp_path: Path) -> None:
+    clock = Jumping()
+    keys = {"max_age_s": 100, "commit_s": 0.5}
+    with opened(tmp_path, clock=clock, keys=keys, max_rows=50) as outbox:
+        for at in range(0, 400, 40):
+            put(outbox, *range(at, at + 40))
+            clock.jump(1)
+            settled(outbox)
+        clock.jump(100)
+        put(outbox, 400)
+        settled(outbox)
+        assert outbox.dropped > 200
+
+
+def test_what_is_under_way_stays_on_disk_when_it_is_full(tmp_path: Path) -> None:
+    keys = {"max_bytes": 262_144}
+    with opened(tmp_path / "a", keys=keys) as outbox:
+        put(outbox, *range(20))
+        settled(outbox)
+        assert len(outbox.take()) == 20
+        for at in range(20, 820, 100):
+            put(outbox, *range(at, at + 100))
+            settled(outbox)
+        assert outbox.dropped > 100
+        with copied(tmp_path / "a", tmp_path / "b") as copy:
+            assert on_disk(copy)[:20] == list(range(20))
+
+
+def test_a_write_that_may_have_failed_is_made_good(
+    tmp_path: Path, flaky: type[Flaky], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Jumping()
+    written = threading.Event()
+    save = Store.save
+
+    def save_and_fail(store: Store, *args: Any, **keys: Any) -> list[int]:
+        save(store, *args, **keys)
+        written.set()
+        raise sqlite3.OperationalError("disk I/O error")
+
+    with opened(tmp_path, open_store=flaky, clock=clock) as outbox:
+        monkeypatch.setattr(Store, "save", save_and_fail)
+        put(outbox, 1, 2, changed=True)
+        wait_for(lambda: not outbox._medium.works, "the failure is seen")
+        monkeypatch.undo()
+        assert written.is_set()
+        for row in outbox.take():
+            outbox.done(row.key)
+        clock.jump(RETRY_S)
+        put(outbox, 3, changed=True)
+        settled(outbox)
+    assert on_disk(tmp_path) == [3]
 
 
 def test_a_bug_in_the_thread_is_told_and_survived(
