@@ -235,7 +235,7 @@ def test_a_folder_that_is_held_is_not_removed(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_is_a_link_can_be_written_into(tmp_path: Path) -> None:
-    """systemd makes the state folder of a DynamicUser= service one."""
+    """Under systemd the state folder of a DynamicUser= service is one."""
     (tmp_path / "private").mkdir()
     (tmp_path / "state").symlink_to(tmp_path / "private")
     disk = Disk()
