@@ -271,7 +271,8 @@ def _coverage(args: argparse.Namespace) -> int:
     config = load(args.config)
     if args.source is not None:
         choose_source(config, args.source)
-    days = days_of(Ledger(config.state_dir / FOLDER), args.source, args.days)
+    ledger = Ledger(config.state_dir / FOLDER, days=args.days)
+    days = days_of(ledger, args.source, args.days)
     if not args.json:
         print(table(days))
         return 0

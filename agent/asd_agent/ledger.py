@@ -8,6 +8,7 @@ import logging
 import re
 import threading
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
@@ -39,10 +40,10 @@ class _Record(BaseModel):
     rate_hz: int = Field(ge=1)
     samples: dict[Kind, Reasons] = Field(default_factory=dict)
 
-    def add(self, span: Span) -> None:
+    def add(self, kind: Kind, reason: str, samples: int) -> None:
         """Count some samples."""
-        reasons = self.samples.setdefault(span.kind, {})
-        reasons[span.reason] = reasons.get(span.reason, 0) + span.samples
+        reasons = self.samples.setdefault(kind, {})
+        reasons[reason] = reasons.get(reason, 0) + samples
 
     def turn_to(self, rate_hz: int) -> None:
         """Count in samples of another rate."""
@@ -57,6 +58,22 @@ class _Day(BaseModel):
 
     v: int = Field(1, ge=1, le=1)
     sources: dict[str, _Record] = Field(default_factory=dict)
+
+    def record(self, source: str, rate_hz: int) -> _Record:
+        """That of a source, counting in samples of this rate."""
+        record = self.sources.setdefault(source, _Record(rate_hz=rate_hz))
+        if record.rate_hz != rate_hz:
+            record.turn_to(rate_hz)
+        return record
+
+    def merge(self, other: "_Day") -> None:
+        """Add what another record of the same day holds."""
+        for source, theirs in other.sources.items():
+            rate_hz = self.sources.get(source, theirs).rate_hz
+            theirs.turn_to(rate_hz)
+            for kind, reasons in theirs.samples.items():
+                for reason, samples in reasons.items():
+                    self.record(source, rate_hz).add(kind, reason, samples)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +112,7 @@ class DayCoverage:
 
 
 class Ledger:
-    """Adds up coverage by day. Threads of several sources may add.
+    """Adds up coverage by day. Threads of several sources may add: none waits for disk.
 
     Parameters
     ----------
@@ -103,14 +120,19 @@ class Ledger:
         Where the files lie; it is made when something is saved.
     disk
         What writes.
+    days
+        How many of the newest days are read, now.
     """
 
-    def __init__(self, folder: Path, disk: Disk | None = None) -> None:
+    def __init__(self, folder: Path, disk: Disk | None = None, days: int = 7) -> None:
         self._folder = folder
         self._disk = disk or Disk()
         self._lock = threading.Lock()
-        self._days: dict[date, _Day] = {}
+        self._most = days
+        newest = sorted(self._saved(), reverse=True)[:days]
+        self._days = {day: self._read(day) for day in newest}
         self._changed: set[date] = set()
+        self._unread: set[date] = set()
         self._failed = False
 
     def add(
@@ -125,31 +147,36 @@ class Ledger:
         rate_hz
             Samples a second.
         """
+        today = when.date()
         with self._lock:
-            day = self._day(when.date())
-            record = day.sources.setdefault(source, _Record(rate_hz=rate_hz))
-            if record.rate_hz != rate_hz:
-                record.turn_to(rate_hz)
+            if today not in self._days:
+                self._days[today] = _Day()
+                self._unread.add(today)  # a clock that was set back may find a file
+            record = self._days[today].record(source, rate_hz)
             for span in spans:
-                record.add(span)
-            self._changed.add(when.date())
+                record.add(span.kind, span.reason, span.samples)
+            self._changed.add(today)
 
     def save(self) -> None:
         """Write what has changed; where that fails it is tried again the next time."""
         with self._lock:
-            raws = {
-                day: self._days[day].model_dump_json().encode() for day in self._changed
-            }
-            self._changed.clear()
+            changed, unread = self._changed.copy(), self._unread.copy()
+        read = {day: self._read(day) for day in unread}
+        with self._lock:
+            for day, found in read.items():
+                self._days[day].merge(found)
+            self._unread -= unread
+            raws = {day: self._days[day].model_dump_json().encode() for day in changed}
+            self._changed -= changed
+            for day in sorted(self._days, reverse=True)[self._most :]:
+                if day not in self._changed:
+                    del self._days[day]
         try:
-            self._disk.make_folders(self._folder)
-            for day, raw in raws.items():
-                self._disk.write_whole(self._folder / f"{day}.json", raw)
-            self._tidy()
+            self._write(raws)
             self._failed = False
         except OSError as error:
             with self._lock:
-                self._changed.update(raws)
+                self._changed.update(day for day in raws if day in self._days)
             if not self._failed:
                 self._failed = True
                 log.warning(
@@ -162,22 +189,24 @@ class Ledger:
     def newest(self, source: str, days: int = 7) -> list[DayCoverage]:
         """Coverage of a source on the newest days that there are, in order."""
         with self._lock:
-            known = {*self._days, *self._saved()}
             found = [
                 summary(day, source, record)
-                for day in sorted(known, reverse=True)[:days]
-                if (record := self._day(day).sources.get(source)) is not None
+                for day in sorted(self._days, reverse=True)[:days]
+                if (record := self._days[day].sources.get(source)) is not None
             ]
-            self._forget()
         return found[::-1]
 
     def sources(self) -> list[str]:
-        """Names of the sources of the newest days."""
+        """Names of the sources of these days."""
         with self._lock:
-            newest = sorted({*self._days, *self._saved()}, reverse=True)[:31]
-            names = {name for day in newest for name in self._day(day).sources}
-            self._forget()
-        return sorted(names)
+            return sorted({name for day in self._days.values() for name in day.sources})
+
+    def _write(self, raws: Mapping[date, bytes]) -> None:
+        self._disk.make_folders(self._folder)
+        for day, raw in raws.items():
+            self._disk.write_whole(self._folder / f"{day}.json", raw)
+        for day in sorted(self._saved(), reverse=True)[DAYS:]:
+            self._disk.remove(self._folder / f"{day}.json")
 
     def _saved(self) -> set[date]:
         try:
@@ -187,16 +216,9 @@ class Ledger:
         days = set()
         for name in names:
             if _NAME.fullmatch(name):
-                try:
+                with suppress(ValueError):
                     days.add(date.fromisoformat(name[:10]))
-                except ValueError:
-                    continue
         return days
-
-    def _day(self, day: date) -> _Day:
-        if day not in self._days:
-            self._days[day] = self._read(day)
-        return self._days[day]
 
     def _read(self, day: date) -> _Day:
         path = self._folder / f"{day}.json"
@@ -206,21 +228,9 @@ class Ledger:
             return _Day()
         except (OSError, ValidationError) as error:
             log.warning("%s: is damaged and set aside: %s", path, type(error).__name__)
-            try:
+            with suppress(OSError):
                 self._disk.rename(path, path.with_suffix(".broken"))
-            except OSError:
-                log.warning("%s: cannot be set aside", path)
             return _Day()
-
-    def _forget(self) -> None:
-        """Keep in memory what may still change: the newest two days."""
-        for day in sorted(self._days, reverse=True)[2:]:
-            if day not in self._changed:
-                del self._days[day]
-
-    def _tidy(self) -> None:
-        for day in sorted(self._saved(), reverse=True)[DAYS:]:
-            self._disk.remove(self._folder / f"{day}.json")
 
 
 def summary(day: date, source: str, record: _Record) -> DayCoverage:

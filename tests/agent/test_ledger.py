@@ -1,6 +1,7 @@
 """Coverage by day: added up, kept, and mended where a file is damaged."""
 
 import json
+import threading
 from datetime import date, datetime, timedelta, timezone
 from pathlib import Path
 
@@ -82,6 +83,41 @@ def test_a_damaged_day_is_set_aside(
     assert found.scored_s == 10.0
     assert (tmp_path / "2026-11-22.broken").read_bytes() == raw
     assert "set aside" in caplog.text
+
+
+def test_a_day_whose_file_was_not_read_is_added_to(tmp_path: Path) -> None:
+    """As where the clock was set back by weeks."""
+    kept(tmp_path)
+    for day in range(1, 9):
+        (tmp_path / f"2026-12-0{day}.json").write_text('{"v":1}')
+    ledger = Ledger(tmp_path)
+    assert ledger.newest("pump") == []
+    ledger.add("pump", NOON, 200, [Span(Kind.SCORED, "", 400)])
+    ledger.save()
+    saved = json.loads((tmp_path / "2026-11-22.json").read_text())
+    assert saved["sources"]["pump"]["rate_hz"] == 200
+    assert saved["sources"]["pump"]["samples"]["scored"][""] == 2400
+
+
+def test_nobody_who_adds_waits_for_the_disk(tmp_path: Path) -> None:
+    held, asked = threading.Event(), threading.Event()
+
+    class Hung(Disk):
+        def write(self, fd: int, raw: bytes) -> None:
+            asked.set()
+            assert held.wait(10)
+            super().write(fd, raw)
+
+    ledger = Ledger(tmp_path, Hung())
+    ledger.add("pump", NOON, 100, [SCORED])
+    writer = threading.Thread(target=ledger.save)
+    writer.start()
+    assert asked.wait(10)
+    ledger.add("pump", NOON + timedelta(days=1), 100, [SCORED])
+    assert len(ledger.newest("pump")) == 2
+    held.set()
+    writer.join(10)
+    assert not writer.is_alive()
 
 
 def test_other_files_are_left_alone(tmp_path: Path) -> None:

@@ -219,7 +219,7 @@ class Soak:
         told = [json.loads(line) for line in lines]
         changes = {(t["source"], t["ts"], t["state"]) for t in told}
         machines = json.loads((self._folder / "machines.json").read_text())
-        ledger = Ledger(self._folder / "state" / "coverage")
+        ledger = Ledger(self._folder / "state" / "coverage", days=400)
         off: dict[str, int] = {}
         kinds: Counter[str] = Counter()
         for name, given in machines.items():
