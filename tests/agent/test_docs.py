@@ -178,3 +178,17 @@ def test_the_limits_of_a_bundle_are_those_of_the_code() -> None:
     assert manifest.MAX_FILE_BYTES == 256 << 20
     assert "at most 1 MiB" in BUNDLE
     assert f"at most {manifest.MAX_FILES} files of at most 256 MiB" in BUNDLE
+
+
+def test_the_page_on_reliability_names_tests_and_commands_that_are_there() -> None:
+    page = (DOCS / "reliability.md").read_text(encoding="utf-8")
+    tests = DOCS.parent / "tests"
+    named = set(re.findall(r"`(?:tests/)?([a-z_/]+/(?:test_\w+\.py)?)`", page))
+    named.discard("tests/")
+    assert len(named) > 20
+    for path in named:
+        assert (tests / path).exists(), path
+    commands = set(re.findall(r"`((?:faults|bench)\.\w+)", page))
+    assert len(commands) > 4
+    for command in commands:
+        assert (tests / f"{command.replace('.', '/')}.py").exists(), command

@@ -7,6 +7,7 @@ called normal::
 """
 
 import argparse
+import logging
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -118,6 +119,7 @@ def main() -> int:
     parser.add_argument("--hours", type=float, default=2.0)
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
+    logging.disable()  # every hole is told
     with tempfile.TemporaryDirectory(prefix="asd-holes-") as folder:
         found = run(Path(folder), options.hours * 3600, options.seed)
     print(found)

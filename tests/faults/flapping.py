@@ -20,8 +20,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from faults.outbox import UNLIMITED, Watcher
 from faults.outbox import Tally as Arrivals
-from faults.outbox import Watcher
 from support.broker import Mosquitto
 from support.proxy import Proxy
 
@@ -107,7 +107,7 @@ def run(hours: float) -> Day:
     with tempfile.TemporaryDirectory(prefix="asd-flapping-") as name:
         folder = Path(name)
         with (
-            Mosquitto(folder) as broker,
+            Mosquitto(folder, lines=(UNLIMITED,)) as broker,
             Proxy(broker.port) as proxy,
             Watcher(broker.port, day.arrived),
         ):

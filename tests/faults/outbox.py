@@ -29,11 +29,13 @@ from support.broker import Mosquitto
 from support.proxy import Proxy
 
 TOPIC = "factory/press-07/anomaly"
+UNLIMITED = "max_queued_messages 0"
+"""Without it mosquitto drops what a slow subscriber has not read, silently"""
 DURABLE = (
     "persistence true",
     "autosave_on_changes true",
     "autosave_interval 1",
-    "max_queued_messages 0",
+    UNLIMITED,
 )
 """What makes an acknowledgement of mosquitto worth something"""
 KINDS = ("agent killed", "connection reset", "black hole", "broker restarted")
