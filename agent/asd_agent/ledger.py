@@ -29,15 +29,19 @@ MAX_BYTES = 1_048_576
 """A longer file is not one of these"""
 _NAME = re.compile(r"\d{4}-\d\d-\d\d\.json")
 
+MOST = 2**53
+"""No count of samples is larger: beyond it there may be no place for seconds"""
+
 Reasons = dict[
-    Annotated[str, Field(pattern="^[a-z_]{0,32}$")], Annotated[int, Field(ge=0)]
+    Annotated[str, Field(pattern="^[a-z_]{0,32}$")],
+    Annotated[int, Field(ge=0, le=MOST)],
 ]
 
 
 class _Record(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
-    rate_hz: int = Field(ge=1)
+    rate_hz: int = Field(ge=1, le=MOST)
     samples: dict[Kind, Reasons] = Field(default_factory=dict)
 
     def add(self, kind: Kind, reason: str, samples: int) -> None:

@@ -71,6 +71,8 @@ def test_another_rate_counts_in_seconds(tmp_path: Path) -> None:
         b'{"v":2}',
         b'{"v":1,"sources":{"pump":{"rate_hz":0}}}',
         b'{"v":1,"sources":{"pump":{"rate_hz":1,"samples":{"gap":{"lost":-1}}}}}',
+        b'{"v":1,"sources":{"pump":{"rate_hz":1,"samples":{"gap":{"lost":%d}}}}}'
+        % (10**400),
         b" " * 2_000_000,
     ],
 )

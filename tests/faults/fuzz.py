@@ -71,22 +71,22 @@ def one_process(
     with tempfile.TemporaryDirectory(prefix="asd-fuzz-", dir=_memory()) as folder:
         words = [str(seconds), str(seed), folder, str(keep), *names]
         limit_s = len(names) * (60 + PATIENCE * seconds)
-        with tempfile.TemporaryFile("w+") as output:
-            try:
-                done = subprocess.run(
-                    [sys.executable, "-m", "faults.fuzz_child", *words],
-                    stdout=output,
-                    stderr=subprocess.PIPE,
-                    text=True,
-                    check=False,
-                    timeout=limit_s,
-                    env=os.environ | {"PYTHONPATH": _path(), "OMP_NUM_THREADS": "1"},
-                )
-                how = f"ended with {done.returncode}: {done.stderr[-1500:]}"
-            except subprocess.TimeoutExpired:
-                how = f"was not done after {limit_s:.0f} s"
-            output.seek(0)
-            found = [Found(**json.loads(line)) for line in output]
+        try:
+            done = subprocess.run(
+                [sys.executable, "-m", "faults.fuzz_child", *words],
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                check=False,
+                timeout=limit_s,
+                env=os.environ | {"PYTHONPATH": _path(), "OMP_NUM_THREADS": "1"},
+            )
+            end = done.stderr[-1500:].decode("utf-8", "replace")
+            how = f"ended with {done.returncode}: {end}"
+        except subprocess.TimeoutExpired:
+            how = f"was not done after {limit_s:.0f} s"
+        written = Path(folder) / "found"
+        lines = written.read_text().splitlines() if written.exists() else []
+        found = [Found(**json.loads(line)) for line in lines]
         if len(found) < len(names):
             found.append(
                 _died(names[len(found)], seed, Path(folder) / "case", how, keep)

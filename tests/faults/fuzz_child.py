@@ -123,7 +123,7 @@ def limit() -> None:
 
 
 def main() -> int:
-    """Print what was found, a line of JSON for each target."""
+    """Write what was found to ``FOLDER/found``, a line of JSON for each target."""
     seconds, seed, folder, keep, *names = sys.argv[1:]
     makes = TARGETS | BROKEN
     for i, name in enumerate(names):
@@ -134,7 +134,9 @@ def main() -> int:
         if name == names[-1]:
             limit()
         fuzzer.run(float(seconds))
-        print(json.dumps(asdict(fuzzer.found)), flush=True)
+        # Not to the output: libraries print there what they think of broken files.
+        with (Path(folder) / "found").open("a") as file:
+            file.write(json.dumps(asdict(fuzzer.found)) + "\n")
     return 0
 
 

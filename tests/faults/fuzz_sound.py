@@ -45,13 +45,19 @@ def recordings(folder: Path, kind: str) -> Target:
     path = folder / "tape"
 
     def read(content: bytes) -> None:
-        path.write_bytes(content)
+        _replace(path, content)
         with closing(Feed(Recording(path, channel=0), RATE_HZ)) as feed:
             for block in feed.blocks():
                 assert np.isfinite(block.samples).all()
 
     seeds = tuple(_recording(*written) for written in FORMATS[kind])
     return Target(f"recordings, {kind}", seeds, read, _tampered, REFUSALS)
+
+
+def _replace(path: Path, content: bytes) -> None:
+    """Write another file: one that was refused is not looked at again."""
+    path.unlink(missing_ok=True)
+    path.write_bytes(content)
 
 
 def _recording(form: str, sub: str) -> bytes:
@@ -109,7 +115,7 @@ def kept_file(folder: Path) -> Target:
     path = sound / file_name(0)
 
     def read(content: bytes) -> None:
-        path.write_bytes(content)
+        _replace(path, content)
         _hear(sound)
 
     seed = path.read_bytes()

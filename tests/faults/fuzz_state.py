@@ -2,7 +2,9 @@
 
 import random
 import shutil
-from contextlib import suppress
+import sqlite3
+import tempfile
+from contextlib import closing, suppress
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -23,6 +25,20 @@ from support.crashes import Quick
 from support.sounds import learnt, noise
 from support.updates import Device
 
+MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108
+CHANGES = (
+    "UPDATE scores SET body = :value WHERE key % :part = 0",
+    "UPDATE changes SET body = :value WHERE key % :part = 0",
+    "UPDATE scores SET at_s = :value WHERE key % :part = 0",
+    "UPDATE changes SET at_s = :value WHERE key % :part = 0",
+    "UPDATE changes SET key = 9223372036854775800 + key % :part WHERE key < 3",
+    "UPDATE scores SET key = -key WHERE key % :part = 0",
+    "DELETE FROM changes",
+    "DROP TABLE scores",
+    "CREATE TABLE other (key)",
+    "PRAGMA user_version = 7",
+)
+"""What makes a whole database one that was not written so"""
 NOON = datetime(2026, 11, 21, 12, tzinfo=timezone.utc)
 SPANS = [Span(Kind.SCORED, "", 4000), Span(Kind.GAP, "overflow", 400)]
 
@@ -142,7 +158,7 @@ def _drain(box: DiskOutbox) -> None:
 
 
 def _tampered(rng: random.Random, content: bytes) -> bytes:
-    return rng.choice((mutated, beginning, _pages))(rng, content)
+    return rng.choice((mutated, beginning, _pages, _values))(rng, content)
 
 
 def _pages(rng: random.Random, content: bytes) -> bytes:
@@ -152,6 +168,21 @@ def _pages(rng: random.Random, content: bytes) -> bytes:
         at = rng.randrange(0, len(raw), 4096) + rng.randrange(40)
         raw[at : at + 1] = rng.randbytes(1)
     return bytes(raw)
+
+
+def _values(rng: random.Random, content: bytes) -> bytes:
+    """A database that is whole, and holds other values than were written."""
+    change = rng.choice(CHANGES)
+    value = rng.choice((b"\xff", "text", "\x00", 0, 2**62, -1.5, 1e308, float("inf")))
+    with tempfile.TemporaryDirectory(dir=MEMORY) as folder:
+        path = Path(folder) / FILE
+        path.write_bytes(content)
+        with closing(sqlite3.connect(path, isolation_level=None)) as database:
+            database.execute("PRAGMA journal_mode = DELETE").fetchall()
+            with suppress(sqlite3.IntegrityError):  # two rows of one key
+                keys = {"value": value, "part": rng.choice((1, 2, 7))}
+                database.execute(change, keys)
+        return path.read_bytes()
 
 
 STATE: dict[str, Make] = {

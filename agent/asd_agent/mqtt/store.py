@@ -36,6 +36,13 @@ LOG = "-wal"
 _TABLE = (
     "CREATE TABLE {} (key INTEGER PRIMARY KEY, at_s REAL NOT NULL, body BLOB NOT NULL)"
 )
+# One flipped bit makes a text of bytes, which nobody could send.
+_WRONG = (
+    "SELECT EXISTS (SELECT * FROM {} WHERE typeof(body) <> 'blob' OR "
+    "typeof(at_s) <> 'real')"
+)
+_NO_VALUES = (TypeError, ValueError)
+"""What a name that is no text, or a number that is none, leads to"""
 _PAGE = (
     "SELECT key, body, 0, at_s FROM scores WHERE key > ? AND key <= ? UNION ALL "
     "SELECT key, body, 1, at_s FROM changes WHERE key > ? AND key <= ? "
@@ -92,7 +99,8 @@ class Store:
             Disk().sync_path(path.parent)
         except BaseException as error:
             self._database.close()
-            if type(error) is sqlite3.DatabaseError:  # no error of the medium
+            # What it holds is wrong, and not the medium.
+            if type(error) is sqlite3.DatabaseError or isinstance(error, _NO_VALUES):
                 raise Broken(str(error)) from error
             raise
 
@@ -172,6 +180,8 @@ class Store:
             self._database.execute(f"PRAGMA {setting}").fetchall()
         self._check()
         if self._one("PRAGMA user_version") == LAYOUT:
+            if any(self._one(_of(changed, _WRONG)) for changed in (False, True)):
+                raise Broken("a row holds other values than were written")
             return
         if self._one("SELECT count(*) FROM sqlite_master"):
             raise Broken("it was not written by this software")

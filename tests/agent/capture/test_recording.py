@@ -78,31 +78,6 @@ def test_a_rate_that_no_recording_has(tmp_path: Path, rate_hz: int) -> None:
         _played(Recording(path))
 
 
-def test_a_broken_file_is_opened_once_until_it_changes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The library may lose memory each time, and an agent tries for ever."""
-    path = tmp_path / "a.ogg"
-    path.write_bytes(b"OggS" + bytes(100))
-    opened: list[Path] = []
-    open_ = soundfile.SoundFile
-
-    def counting(file: Path, *words: str) -> soundfile.SoundFile:
-        opened.append(file)
-        return open_(file, *words)
-
-    monkeypatch.setattr("soundfile.SoundFile", counting)
-    texts = []
-    for _ in range(3):
-        with pytest.raises(SoundError, match="not a recording") as caught:
-            list(read(path))
-        texts.append(str(caught.value))
-    assert (len(opened), len(set(texts))) == (1, 1)
-    monkeypatch.setattr("soundfile.SoundFile", open_)
-    _save(path, _tone(1600))
-    assert sum(len(chunk.samples) for chunk in read(path)) == 1600
-
-
 def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "tape.wav")
     for path in (tmp_path / "tape.wav", tmp_path / "*.wav", tmp_path, "/dev/zero"):

@@ -198,9 +198,32 @@ def _truncated(path: Path) -> None:
         file.truncate(5 * 4096)
 
 
-@pytest.mark.parametrize(
-    "harm", [_garbage, _foreign, _other_layout, _overwritten, _truncated]
-)
+def _text(path: Path) -> None:
+    """What one bit can do."""
+    with opened(path.parent) as store:
+        save(store, [row(1)])
+        store._database.execute("UPDATE scores SET body = CAST(body AS TEXT)")
+
+
+def _no_time(path: Path) -> None:
+    with opened(path.parent) as store:
+        save(store, [row(1, changed=True)])
+        store._database.execute("UPDATE changes SET at_s = 'soon'")
+
+
+def _no_name(path: Path) -> None:
+    """The names of the tables are no text: Python cannot say what is wrong."""
+    with opened(path.parent) as store:
+        save(store, [row(1)])
+    raw = path.read_bytes()
+    assert raw.count(b"CREATE TABLE scores") == 1
+    path.write_bytes(raw.replace(b"CREATE TABLE scores", b"CREATE \xa4ABLE scores"))
+
+
+HARMS = (_garbage, _foreign, _other_layout, _overwritten, _truncated)
+
+
+@pytest.mark.parametrize("harm", [*HARMS, _text, _no_time, _no_name])
 def test_what_cannot_be_read_is_told_as_such(tmp_path: Path, harm: object) -> None:
     harm(tmp_path / "outbox.db")  # type: ignore[operator]
     with pytest.raises(Broken):
