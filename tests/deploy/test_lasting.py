@@ -2,6 +2,7 @@
 
 import os
 import signal
+from functools import partial
 
 import pytest
 
@@ -12,22 +13,25 @@ DESIRED = f"factory/{A}/bundle/desired"
 MEMBER = "factory/bundles/" + "0" * 64
 MEMBER_BYTES = 32 << 20
 """Largest file of a bundle that goes over MQTT"""
+MEMBER_S = 60.0
+"""Seconds for one that large, encrypted, while the broker writes it to a busy disk"""
 NO_SUBSCRIBER = 0x10
 """Reason of a PUBACK for a message that was taken and is not delivered now"""
 pytestmark = pytest.mark.broker
 
 
 def test_a_file_of_32_mib_goes_through_and_a_larger_one_does_not(own: Deployed) -> None:
+    client = partial(own.client, wait_s=MEMBER_S)
     body = os.urandom(MEMBER_BYTES)
-    with own.client("exporter") as exporter, own.client(A) as device:
+    with client("exporter") as exporter, client(A) as device:
         assert exporter.publish(MEMBER, body, retain=True) == NO_SUBSCRIBER
         device.subscribe(MEMBER)
         device.wait(MEMBER, body)
-    greedy = own.client("exporter")
+    greedy = client("exporter")
     greedy.send(MEMBER, bytes(MEMBER_BYTES + (2 << 20)))
     greedy.wait_for(lambda: bool(greedy.drops), "the end of the connection")
     greedy.close()
-    with own.client(A) as device:
+    with client(A) as device:
         device.subscribe(MEMBER)
         device.wait(MEMBER, body)
 

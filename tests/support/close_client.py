@@ -35,6 +35,7 @@ class Client:
         clean: bool = True,
         certificate: Path | None = None,
         will: str | None = None,
+        wait_s: float = WAIT_S,
     ) -> None:
         """Prepare a connection.
 
@@ -50,6 +51,8 @@ class Client:
             Folder of a device that shows one.
         will
             Topic of a last will.
+        wait_s
+            Seconds that each wait for the broker may last.
         """
         self.messages: list[Received] = []
         self.reason: int | None = None
@@ -61,6 +64,7 @@ class Client:
         self._published: dict[int, int] = {}
         self._granted: set[int] = set()
         self._news = threading.Condition()
+        self._wait_s = wait_s
         self._port = port
         self._clean = clean
         self._protocol = protocol
@@ -164,7 +168,8 @@ class Client:
     def wait_for(self, condition: Callable[[], bool], what: str) -> None:
         """Wait until something holds that the broker's answers change."""
         with self._news:  # polling would make some hundred tests slow
-            assert self._news.wait_for(condition, WAIT_S), f"{what}: never came"
+            came = self._news.wait_for(condition, self._wait_s)
+        assert came, f"{what}: not within {self._wait_s:g} s; lost: {self.drops}"
 
     def _wait_granted(self, mid: int | None, what: str) -> None:
         self.wait_for(lambda: mid in self._granted, what)
