@@ -14,7 +14,7 @@ from asd_agent.bundle.disk import Disk
 from asd_agent.clip_store import ClipStore
 from asd_agent.mqtt.quiet import Quiet
 from support.crashes import Crash, CrashingDisk, Quick, Recorder
-from support.media import fill, remount, small_disk
+from support.loop_disk import LoopDisk
 
 MOST = 10_000
 
@@ -259,7 +259,8 @@ def test_a_folder_that_cannot_be_read_is_told(tmp_path: Path) -> None:
 
 @pytest.mark.root
 def test_a_real_disk_that_is_full_or_read_only(tmp_path: Path) -> None:
-    with small_disk(tmp_path, 4_194_304) as root:
+    with LoopDisk(tmp_path, 4_194_304, journal=False) as disk:
+        root = disk.root
         store = ClipStore(root / "clips", 1 << 30, Disk(), Quiet(), spare_bytes=500_000)
         for number in range(20):
             store.write(name(number), files(400_000))
@@ -270,24 +271,24 @@ def test_a_real_disk_that_is_full_or_read_only(tmp_path: Path) -> None:
         assert 5 <= len(kept) <= 9
 
         eager = ClipStore(root / "clips", 1 << 30, Disk(), Quiet(), spare_bytes=0)
-        filler = fill(root)
+        filler = disk.fill()
         eager.write(name(20), files(400_000))  # makes room of the oldest
         assert numbers_in(root / "clips") == [*kept[1:], 20]
         for path in (root / "clips").iterdir():
             path.unlink()
-        fill(root)
+        disk.fill()
         with pytest.raises(OSError, match=r"no room|No space left"):
             eager.write(name(21), files(400_000))
         assert names_in(root / "clips") == []
 
         filler.unlink()
         eager.write(name(22), files(400_000))
-        remount(root, "ro")
+        disk.remount("ro")
         with pytest.raises(OSError, match="Read-only file system"):
             eager.write(name(23), files(400_000))
         with pytest.raises(OSError, match=r"no room"):
             store_in(root / "clips", Disk(), 500_000).write(name(23), files(400_000))
-        remount(root, "rw")
+        disk.remount("rw")
         eager.write(name(24), files(400_000))
         assert numbers_in(root / "clips") == [22, 24]
 
@@ -301,7 +302,8 @@ class Lying(Disk):
 
 @pytest.mark.root
 def test_a_real_disk_that_fills_while_a_clip_is_written(tmp_path: Path) -> None:
-    with small_disk(tmp_path, 4_194_304) as root:
+    with LoopDisk(tmp_path, 4_194_304, journal=False) as disk:
+        root = disk.root
         store = ClipStore(root / "clips", 1 << 30, Lying(), Quiet(), spare_bytes=0)
         store.write(name(1), files(1_000_000))
         store.write(name(2), files(1_000_000))

@@ -23,7 +23,7 @@ from asd_agent.mqtt import payloads
 from support.broker import wait_for
 from support.crashes import Quick
 from support.decisions import ALARM, ORIGIN
-from support.media import fill, remount, small_disk
+from support.loop_disk import LoopDisk
 from support.sounds import blocks, noise
 
 RATE_HZ = 16_000
@@ -419,7 +419,8 @@ def test_listening_goes_on_with_a_disk_that_is_full_or_read_only(
         after = clips.written, clips.dropped
         assert after == (before[0] + kept, before[1] + (not kept))
 
-    with small_disk(tmp_path, 4_194_304) as root:
+    with LoopDisk(tmp_path, 4_194_304, journal=False) as disk:
+        root = disk.root
         folder = root / "clips"
         with running(folder, Disk(), config={"before_s": 10}) as clips:
             player = Player(clips)
@@ -430,15 +431,15 @@ def test_listening_goes_on_with_a_disk_that_is_full_or_read_only(
             assert 5 <= len(names) < 25
             for path in folder.iterdir():
                 path.unlink()
-            filler = fill(root)
+            filler = disk.fill()
             clip_is(kept=False)
             clip_is(kept=False)
             assert list(folder.iterdir()) == []
             filler.unlink()
             clip_is(kept=True)
-            remount(root, "ro")
+            disk.remount("ro")
             clip_is(kept=False)
-            remount(root, "rw")
+            disk.remount("rw")
             clip_is(kept=True)
             assert clips.written == 27
     told = [r for r in caplog.records if r.levelno >= logging.WARNING]

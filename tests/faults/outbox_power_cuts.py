@@ -94,28 +94,27 @@ def cut_once(tally: Tally, seed: int, moment_s: float, *, fsync: bool) -> None:
     max_bytes = SIZES[seed % len(SIZES)]
     with tempfile.TemporaryDirectory(prefix="asd-power-") as folder:
         medium = Medium(Path(folder))
-        with medium.mounted() as root:
+        with medium:
             told, cut_s = _leave_until(
-                medium, root, moment_s, seed=seed, max_bytes=max_bytes, fsync=fsync
+                medium, moment_s, seed=seed, max_bytes=max_bytes, fsync=fsync
             )
         medium.take_out()
-        with medium.mounted() as root:
+        with medium:
             tally.cuts += 1
             tally.rows += len(told.durable)
             tally.changes += len(told.durable & told.changes)
-            _look(root / FILE, told, cut_s, tally, max_bytes)
+            _look(medium.root / FILE, told, cut_s, tally, max_bytes)
 
 
 def _leave_until(
     medium: Medium,
-    root: Path,
     moment_s: float,
     *,
     seed: int,
     max_bytes: int,
     fsync: bool,
 ) -> tuple[Told, float]:
-    words = [sys.executable, "-m", "faults.outbox_power_child", str(root)]
+    words = [sys.executable, "-m", "faults.outbox_power_child", str(medium.root)]
     words += ["--max-bytes", str(max_bytes), "--seed", str(seed)]
     words += [] if fsync else ["--no-fsync"]
     env = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}

@@ -23,8 +23,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -39,6 +37,7 @@ from asd_agent.bundle.store import Store
 from asd_agent.bundle.trust import MANIFEST_FILE, STATE_FILE, Trust
 from asd_agent.errors import BundleError
 from support.crashes import Quick
+from support.loop_disk import LoopDisk
 
 KEY = Ed25519PrivateKey.from_private_bytes(b"p" * 32)
 TRUST = Trust(keys=(PublicKey.of("factory", KEY.public_key().public_bytes_raw()),))
@@ -69,26 +68,12 @@ class Tally:
         return self.mixed + self.lost
 
 
-class Medium:
+class Medium(LoopDisk):
     """A file system that can lose its power."""
 
     def __init__(self, folder: Path) -> None:
-        self._image = folder / "image"
-        self.root = folder / "mount"
-        self.root.mkdir()
-        with self._image.open("wb") as file:
-            file.truncate(IMAGE_BYTES)
-        _run("mkfs.ext4", "-q", "-F", self._image)
-
-    @contextmanager
-    def mounted(self) -> Iterator[Path]:
-        """Mount it; whatever happens it is unmounted."""
         # A journal that is written each second shows sooner what a missing flush does.
-        _run("mount", "-o", "loop,commit=1", self._image, self.root)
-        try:
-            yield self.root
-        finally:
-            self._unmount()
+        super().__init__(folder, IMAGE_BYTES, options="commit=1")
 
     def cut(self) -> None:
         """From here on nothing reaches the medium."""
@@ -103,17 +88,10 @@ class Medium:
 
         Another mount namespace may hold on to the file system that was shut down.
         """
-        copy = self._image.with_name("copy")
-        _run("cp", "--sparse=always", self._image, copy)
-        copy.replace(self._image)
-
-    def _unmount(self) -> None:
-        words = ["umount", str(self.root)]
-        for _ in range(100):
-            if subprocess.run(words, check=False, capture_output=True).returncode == 0:
-                return
-            time.sleep(0.05)
-        _run("umount", "--lazy", self.root)
+        copy = self.image.with_name("copy")
+        words = ("cp", "--sparse=always", self.image, copy)
+        subprocess.run(words, check=True, capture_output=True)
+        copy.replace(self.image)
 
 
 def cut_once(tally: Tally, moment_s: float, *, fsync: bool) -> None:
@@ -123,13 +101,13 @@ def cut_once(tally: Tally, moment_s: float, *, fsync: bool) -> None:
     with tempfile.TemporaryDirectory(prefix="asd-power-") as folder:
         template = forge(Path(folder) / "template")
         medium = Medium(Path(folder))
-        with medium.mounted() as root:
-            told = _install_until(medium, root, template, moment_s, fsync=fsync)
+        with medium:
+            told = _install_until(medium, template, moment_s, fsync=fsync)
         medium.take_out()
-        with medium.mounted() as root:
+        with medium:
             tally.cuts += 1
             tally.installs += told.switched
-            _look(root, told, tally)
+            _look(medium.root, told, tally)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,9 +119,9 @@ class Told:
 
 
 def _install_until(
-    medium: Medium, root: Path, template: Path, moment_s: float, *, fsync: bool
+    medium: Medium, template: Path, moment_s: float, *, fsync: bool
 ) -> Told:
-    words = [sys.executable, "-m", "faults.power_cuts", "--writer", str(root)]
+    words = [sys.executable, "-m", "faults.power_cuts", "--writer", str(medium.root)]
     words += ["--template", str(template / MANIFEST_FILE)]
     words += [] if fsync else ["--no-fsync"]
     with subprocess.Popen(
@@ -249,10 +227,6 @@ def run(cuts: int, *, fsync: bool, seed: int = 1, longest_s: float = 1.5) -> Tal
     for _ in range(cuts):
         cut_once(tally, moments.uniform(0, longest_s), fsync=fsync)
     return tally
-
-
-def _run(*words: str | Path) -> None:
-    subprocess.run(words, check=True, stdout=subprocess.DEVNULL)
 
 
 def _environment() -> dict[str, str]:

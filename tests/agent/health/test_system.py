@@ -17,7 +17,7 @@ from asd_agent.health.system import (
     room,
     rss_bytes,
 )
-from support.media import remount, small_disk
+from support.loop_disk import LoopDisk
 
 PAGE = os.sysconf("SC_PAGE_SIZE")
 
@@ -132,7 +132,8 @@ def test_a_folder_of_somebody_else(
 
 @pytest.mark.root
 def test_a_disk_that_takes_no_writes(tmp_path: Path) -> None:
-    with small_disk(tmp_path, 4_194_304) as root:
+    with LoopDisk(tmp_path, 4_194_304, journal=False) as disk:
+        root = disk.root
         found = room(root)
         assert found is not None
         assert found.writable
@@ -141,7 +142,7 @@ def test_a_disk_that_takes_no_writes(tmp_path: Path) -> None:
         fuller = room(root)
         assert fuller is not None
         assert 1_000_000 <= found.free_bytes - fuller.free_bytes < 1_100_000
-        remount(root, "ro")
+        disk.remount("ro")
         found = room(root)
         assert found is not None
         assert not found.writable
