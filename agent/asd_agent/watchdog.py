@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from asd_agent.notify import Notifier
 from asd_agent.worker import Worker
 
-STALL_S = 20.0
+STALL_S = 18.0
 """Seconds without getting on after which a source's thread hangs"""
 FINISH_S = 900.0
 """The same while what was learnt is summed up, which may take long"""

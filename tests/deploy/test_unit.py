@@ -101,10 +101,10 @@ def test_what_the_agent_reads_is_not_hidden() -> None:
     assert "AF_UNIX" in one("RestrictAddressFamilies")
 
 
-def test_a_stall_is_noticed_within_half_a_minute() -> None:
-    watchdog_s, restart_s = int(one("WatchdogSec")), int(one("RestartSec"))
-    assert watchdog_s <= 30
-    assert restart_s <= 5
+def test_whatever_stalls_is_started_anew_within_half_a_minute() -> None:
+    watchdog_s = int(one("WatchdogSec"))
+    # A process that is stopped does not heed SIGABRT: it is killed after the time for it.
+    assert watchdog_s + int(one("TimeoutAbortSec")) + int(one("RestartSec")) < 30
     # The agent that sees a stall itself comes first, however late it was fed.
     assert watchdog_s >= STALL_S + FEED_S
     assert one("Type") == "notify"

@@ -5,11 +5,11 @@ from typing import Any
 
 Found = dict[str, Any]
 
-WATCHDOG_S = 30
+WATCHDOG_S = 24
 """``WatchdogSec`` of the unit"""
-ABORT_S = 5
+ABORT_S = 3
 """``TimeoutAbortSec``: to write where it stalled"""
-RESTART_S = 5
+RESTART_S = 2
 """``RestartSec``"""
 LOAD_S = 20
 """Seconds that loading the software may take here, besides"""

@@ -16,9 +16,9 @@ from faults.booted_table import ABORT_S, RESTART_S, STALLS, WATCHDOG_S, problems
 HERE = Path(__file__).parent
 UNIT = (HERE.parents[1] / "systemd" / "asd-agent.service").read_text()
 STALL = {
-    "noticed_s": 29.0,
+    "noticed_s": 26.0,
     "by": "systemd",
-    "ready_again_s": 36.0,
+    "ready_again_s": 30.0,
     "restarts": 1,
     "told where": True,
 }
@@ -46,7 +46,7 @@ def test_what_is_well_is_told_as_tables() -> None:
     text = report(GOOD)
     assert "| mount | ok | EPERM |" in text
     for name in STALLS.values():
-        assert f"| {name} | 29.0 | systemd | 36.0 | True |" in text
+        assert f"| {name} | 26.0 | systemd | 30.0 | True |" in text
 
 
 @pytest.mark.parametrize(
