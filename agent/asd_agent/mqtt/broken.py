@@ -5,7 +5,7 @@ from pathlib import Path
 
 KEPT = 2
 """Broken files that are kept, the newest"""
-_LOG = "-wal"
+LOG = "-wal"
 """What SQLite appends to the name of a database for the log that belongs to it"""
 
 
@@ -32,8 +32,8 @@ def set_aside(path: Path, utc: datetime) -> Path:
 
 def _broken(path: Path) -> list[Path]:
     found = path.parent.glob(f"{path.name}.broken-*")
-    return [file for file in found if not file.name.endswith(_LOG)]
+    return [file for file in found if not file.name.endswith(LOG)]
 
 
 def _log_of(path: Path) -> Path:
-    return path.with_name(path.name + _LOG)
+    return path.with_name(path.name + LOG)

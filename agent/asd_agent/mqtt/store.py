@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from asd_agent.bundle.disk import Disk
+from asd_agent.mqtt.broken import LOG
 from asd_agent.mqtt.queue import Span
 from asd_agent.mqtt.row import Row
 
@@ -28,8 +29,6 @@ TAKEN_OUT = 64
 """Rows that are given up at once, so that there is room for more than one"""
 SHRINK_BYTES = 1_048_576
 """An empty database that is larger gives its room back"""
-LOG = "-wal"
-"""What SQLite appends to the name of a database for its log"""
 
 # Two tables, so that the oldest score is found without an index. Keys are given by the
 # queue, above all that were on disk: AUTOINCREMENT would write one more page each time.
