@@ -54,9 +54,16 @@ def _footprint(args: argparse.Namespace) -> str:
     return "\n".join([HEAD, *rows])
 
 
+def _sources(args: argparse.Namespace) -> str:
+    from bench.sources import sources
+
+    return sources(args.bundle)
+
+
 PARTS: dict[str, Callable[[argparse.Namespace], str]] = {
     "cost": _cost,
     "footprint": _footprint,
+    "sources": _sources,
     "speed": _speed,
 }
 

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,7 +57,8 @@ def footprint(path: Path, runtime: RuntimeChoice, starts: int) -> str:
         site = Site.path(folder / "state", SOURCE, bundle.manifest.id)
         large_site(members).save(site)
         soundfile.write(folder / "tape.wav", machine_sound(30, RATE_HZ), RATE_HZ)
-        _write_config(folder, path, runtime, broker.port)
+        listed = [{"name": SOURCE, "recording": str(folder / "tape.wav")}]
+        write_config(folder, path, broker.port, listed, runtime)
         unit_s = (
             members[0].spec.features.unit_samples / members[0].spec.features.rate_hz
         )
@@ -78,7 +79,14 @@ HEAD = (
 )
 
 
-def _write_config(folder: Path, bundle: Path, runtime: str, port: int) -> None:
+def write_config(
+    folder: Path,
+    bundle: Path,
+    port: int,
+    sources: list[dict[str, str]],
+    runtime: RuntimeChoice = "auto",
+) -> Path:
+    """Write a configuration without signature and TLS; return its file."""
     config = {
         "device": DEVICE,
         "state_dir": str(folder / "state"),
@@ -88,30 +96,35 @@ def _write_config(folder: Path, bundle: Path, runtime: str, port: int) -> None:
             "allow_unsigned": True,
         },
         "mqtt": {"host": "127.0.0.1", "port": port, "tls": False},
-        "sources": [{"name": SOURCE, "recording": str(folder / "tape.wav")}],
+        "sources": sources,
     }
-    (folder / "asd.yaml").write_text(json.dumps(config), encoding="utf-8")
+    path = folder / "asd.yaml"
+    path.write_text(json.dumps(config), encoding="utf-8")
+    return path
 
 
 def _start(folder: Path, port: int, unit_s: float) -> Start:
     with Subscriber(port, f"factory/{DEVICE}/anomaly") as subscriber:
         began_s = time.monotonic()
-        with _agent(folder / "asd.yaml") as agent:
-            ready_s = _wait_ready(agent)
+        with running(folder / "asd.yaml") as agent:
+            ready_s = wait_ready(agent)
             topic = f"factory/{DEVICE}/anomaly"
             wait_for(lambda: bool(subscriber.of(topic)), "a score")
             score_s = time.monotonic()
-            before = _cpu_s(agent.pid)
+            before = cpu_s(agent.pid)
             time.sleep(LISTEN_S)
-            cpu = (_cpu_s(agent.pid) - before) / LISTEN_S
-            rss_mb, peak_mb = _memory_mb(agent.pid)
+            cpu = (cpu_s(agent.pid) - before) / LISTEN_S
+            rss_mb, peak_mb = memory_mb(agent.pid)
     return Start(ready_s - began_s, score_s - ready_s - unit_s, rss_mb, peak_mb, cpu)
 
 
 @contextmanager
-def _agent(config: Path) -> Iterator["subprocess.Popen[str]"]:
+def running(
+    config: Path, env: Mapping[str, str] | None = None
+) -> Iterator["subprocess.Popen[str]"]:
+    """Run the agent as a process of its own, from its start to its end."""
     command = (sys.executable, "-m", "asd_agent", "--config", str(config))
-    agent = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    agent = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=env)
     try:
         yield agent
     finally:
@@ -119,7 +132,8 @@ def _agent(config: Path) -> Iterator["subprocess.Popen[str]"]:
         agent.communicate(timeout=10)
 
 
-def _wait_ready(agent: "subprocess.Popen[str]") -> float:
+def wait_ready(agent: "subprocess.Popen[str]") -> float:
+    """Wait for the line "ready"; when it came, monotonic seconds."""
     assert agent.stderr is not None
     lines = []
     for line in agent.stderr:
@@ -130,7 +144,7 @@ def _wait_ready(agent: "subprocess.Popen[str]") -> float:
     raise RuntimeError(f"the agent ended: {''.join(lines)}")
 
 
-def _memory_mb(pid: int) -> tuple[float, float]:
+def memory_mb(pid: int) -> tuple[float, float]:
     """Resident memory now and at most, millions of bytes."""
     text = Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
     found = [
@@ -140,7 +154,8 @@ def _memory_mb(pid: int) -> tuple[float, float]:
     return now, most
 
 
-def _cpu_s(pid: int) -> float:
+def cpu_s(pid: int) -> float:
+    """Processor time so far, with that of the system for it."""
     fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2]
     user, system = fields.split()[11:13]
     return (int(user) + int(system)) / TICKS
