@@ -21,7 +21,16 @@ from asd_agent.capture.chunk import Block
 from asd_agent.capture.signal_health import Verdict
 from asd_agent.flac import HELD_BYTES, FlacFile, rounded
 from asd_agent.hearing import Heard
-from asd_agent.kept import INDEX, PART, Index, Segment, file_name, lock, tidy
+from asd_agent.kept import (
+    INDEX,
+    MAX_INDEX_BYTES,
+    PART,
+    Index,
+    Segment,
+    file_name,
+    lock,
+    tidy,
+)
 
 SEGMENT_BYTES, MARK_BYTES = 80, 32
 """Of a segment and of a mark in the index, at most"""
@@ -118,9 +127,11 @@ class Keeper:
                 self._keeping = False
                 log.warning(
                     "%s: %d bytes of sound are kept, which is all that "
-                    "learn.keep_bytes allows; what follows is learnt but not kept",
+                    "learn.keep_bytes, or an index of %d bytes, allows; what follows "
+                    "is learnt but not kept",
                     self._sites,
                     self._stored,
+                    MAX_INDEX_BYTES,
                 )
 
     def end_recording(self) -> None:
@@ -185,7 +196,7 @@ class Keeper:
         now = file.most_bytes(count) if file else HELD_BYTES + 4 * count
         new = len(self._heard) + (len(file.marks) if file else 0)
         index = SEGMENT_BYTES * (len(marks) + 2) + MARK_BYTES * (sum(marks) + new)
-        return self._stored + now + index <= self._most
+        return index <= MAX_INDEX_BYTES and self._stored + now + index <= self._most
 
     def _append(self, past: int) -> None:
         """Write what was heard up to a sample."""

@@ -18,7 +18,14 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    FailFast,
+    Field,
+    ValidationError,
+    model_validator,
+)
 
 from asd_agent.bundle.disk import Disk, read_plain
 from asd_agent.bundle.lock import remove_unless_held
@@ -30,8 +37,8 @@ from asd_agent.errors import SiteError, SoundError
 
 INDEX = "sound.json"
 """Written last: a folder without it is not whole"""
-MAX_INDEX_BYTES = 67_108_864
-"""A longer index is not read"""
+MAX_INDEX_BYTES = 262_144
+"""A longer index is neither written nor read"""
 MAX_EXPONENT = 20
 """Of the power of two that samples were divided by: enough for `LOUDEST`"""
 PART = ".part"
@@ -63,7 +70,7 @@ class Segment(_Model):
     """Samples in it"""
     ended: bool
     """Whether it is the end of a recording, which may be shorter than a window"""
-    marks: tuple[Mark, ...] = Field(min_length=1)
+    marks: Annotated[tuple[Mark, ...], FailFast()] = Field(min_length=1)
     """In order; the first at 0"""
 
     @model_validator(mode="after")
@@ -81,7 +88,8 @@ class Index(_Model):
     v: Literal[1] = 1
     rate_hz: int = Field(ge=1_000, le=384_000)
     """Hertz of the files: the rate of the front end that learnt them"""
-    segments: tuple[Segment, ...] = Field(min_length=1)
+    # To gather all that is wrong would take 600 times the length of the file.
+    segments: Annotated[tuple[Segment, ...], FailFast()] = Field(min_length=1)
     """In the order in which they were heard: ``0000.flac`` and so on"""
 
     @property

@@ -25,7 +25,7 @@ FOLDER = "coverage"
 """Below the state folder"""
 DAYS = 400
 """Days that are kept"""
-MAX_BYTES = 1_048_576
+MAX_BYTES = 262_144
 """A longer file is not one of these"""
 _NAME = re.compile(r"\d{4}-\d\d-\d\d\.json")
 

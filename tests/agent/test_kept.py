@@ -14,6 +14,7 @@ import pytest
 import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from asd_agent.bundle.disk import Disk
 from asd_agent.bundle.member import Member
@@ -226,9 +227,34 @@ def test_what_is_kept_of_more_is_its_beginning(
 ) -> None:
     site = kept(members, path, pcm(noise(80_000)), most=60_000)
     assert 0 < site.info.kept_s < site.info.seconds
-    assert caplog.text.count("all that learn.keep_bytes allows") == 1
+    assert caplog.text.count("all that learn.keep_bytes, or an index") == 1
     samples = round(site.info.kept_s * RATE_HZ)
     assert same(again(members, path), learnt(members, pcm(noise(80_000))[:samples]))
+
+
+def test_the_index_of_what_is_kept_can_be_read(
+    members: list[Member], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("asd_agent.keeper.MAX_INDEX_BYTES", 1000)
+    parts = [("gap", 2 * WINDOW, 400)] * 20
+    _, keeper = hear(members, tmp_path, played(parts), 10_000_000)
+    found = keeper.finish()
+    keeper.close()
+    assert found is not None
+    folder = tmp_path / found.name
+    assert (folder / INDEX).stat().st_size <= 1000
+    assert 1 < len(KeptSound.open(folder).index.segments) < 20
+
+
+@pytest.mark.parametrize("begin", ["", '{"samples":9,"ended":true,"marks":['])
+def test_of_a_damaged_index_little_is_told(tmp_path: Path, begin: str) -> None:
+    # Each error takes memory: of a short file it could be all that there is.
+    text = '{"segments":[' + begin + "{}," * 80_000 + "{}]}"
+    (tmp_path / INDEX).write_text(text + (begin and "]}"))
+    with pytest.raises(SoundError, match="is damaged") as caught:
+        KeptSound.open(tmp_path)
+    assert isinstance(caught.value.__cause__, ValidationError)
+    assert caught.value.__cause__.error_count() < 10
 
 
 def test_none_is_kept_if_none_may_be(members: list[Member], path: Path) -> None:

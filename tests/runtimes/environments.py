@@ -18,7 +18,7 @@ from asd_agent.bundle.proof import Proof
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / ".venv-runtimes"
 """Where they are kept"""
-OLD = ("numpy==1.26.0", "pydantic==2.7.0", "safetensors==0.4.3")
+OLD = ("numpy==1.26.0", "pydantic==2.8.0", "safetensors==0.4.3")
 """Oldest that the agent takes of what a self-test needs"""
 OLD_313 = ("numpy==2.1.0", "pydantic==2.8.0", "safetensors==0.5.0")
 """Oldest of them that there is for Python 3.13"""

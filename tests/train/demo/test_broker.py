@@ -1,5 +1,8 @@
 import logging
 import socket
+import time
+
+import pytest
 
 from asd_train.demo.broker import EmbeddedBroker
 from asd_train.demo.listener import Listener
@@ -26,6 +29,17 @@ def test_it_leaves_the_log_as_it_was() -> None:
     with EmbeddedBroker():
         pass
     assert logging.getLogger("amqtt").level == before
+
+
+def test_it_ends_in_silence_while_somebody_is_connecting(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with socket.socket() as client:
+        with EmbeddedBroker() as broker:
+            client.connect(("127.0.0.1", broker.port))
+            time.sleep(0.3)  # until its first byte is waited for
+        assert client.recv(1) == b""
+    assert caplog.text == ""
 
 
 def test_a_listener_hears_what_is_published() -> None:

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import socket
 import threading
+from contextlib import suppress
 from types import TracebackType
 
 from amqtt.broker import Broker
@@ -22,7 +23,10 @@ class _Broker(Broker):  # type: ignore[misc]  # amqtt ships no types
         listener_name: str,
     ) -> None:
         try:
-            await super().stream_connected(reader, writer, listener_name)
+            # Who is still connecting at the end is cancelled, of which asyncio up to
+            # Python 3.11 prints a trace.
+            with suppress(asyncio.CancelledError):
+                await super().stream_connected(reader, writer, listener_name)
         finally:
             writer.close()
 
