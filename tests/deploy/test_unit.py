@@ -103,7 +103,7 @@ def test_what_the_agent_reads_is_not_hidden() -> None:
 
 def test_whatever_stalls_is_started_anew_within_half_a_minute() -> None:
     watchdog_s = int(one("WatchdogSec"))
-    # A process that is stopped does not heed SIGABRT: it is killed after the time for it.
+    # A stopped process does not heed SIGABRT: it is killed after the time for it.
     assert watchdog_s + int(one("TimeoutAbortSec")) + int(one("RestartSec")) < 30
     # The agent that sees a stall itself comes first, however late it was fed.
     assert watchdog_s >= STALL_S + FEED_S
