@@ -7,7 +7,6 @@ exporter's own push.
 import argparse
 import io
 import multiprocessing
-import os
 import re
 import sys
 import tempfile
@@ -29,6 +28,7 @@ from asd_export.screen import Screen
 from bench.cargo import Bundles
 from bench.herd import Place, serve
 from bench.machine import describe
+from bench.process import cpu_s, memory_mb
 from support.deployed import Deployed
 
 TIMEOUT_S = 1800.0
@@ -237,17 +237,12 @@ def _moment(taken: Taken, moment_s: float) -> str:
 def _of_broker(broker: Deployed) -> str:
     """What the broker used."""
     assert broker._process
-    process = Path(f"/proc/{broker._process.pid}")
-    status = (process / "status").read_text(encoding="utf-8")
-    io_ = (process / "io").read_text(encoding="utf-8")
-    peak = re.search(r"^VmHWM:\s+(\d+) kB", status, re.M)
+    pid = broker._process.pid
+    io_ = Path(f"/proc/{pid}/io").read_text(encoding="utf-8")
     written = re.search(r"^write_bytes: (\d+)", io_, re.M)
-    assert peak
     assert written
-    user, system = (process / "stat").read_text().rpartition(")")[2].split()[11:13]
-    cpu_s = (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
     return (
-        f"mosquitto: {int(peak[1]) * 1024 / MB:.0f} MB resident at most, {cpu_s:.0f} s "
+        f"mosquitto: {memory_mb(pid)[1]:.0f} MB resident at most, {cpu_s(pid):.0f} s "
         f"of processor, {int(written[1]) / MB:.0f} MB written to disk"
     )
 

@@ -1,8 +1,6 @@
 """Memory and start of the running agent, as its own process with a real broker."""
 
 import json
-import os
-import re
 import subprocess
 import sys
 import tempfile
@@ -19,6 +17,7 @@ from asd_agent.bundle.bundle import Bundle
 from asd_agent.bundle.member import open_members
 from asd_agent.bundle.site import Site
 from asd_agent.inference.open import RuntimeChoice
+from bench.process import cpu_s, memory_mb
 from bench.sites import BANK, large_site
 from bench.sound import machine_sound
 from support.broker import Mosquitto, Subscriber, wait_for
@@ -29,7 +28,6 @@ LISTEN_S = 12.0
 MAX_MB = 120.0
 MAX_START_S = 1.0
 DEVICE, SOURCE = "bench", "machine"
-TICKS = os.sysconf("SC_CLK_TCK")
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,31 +142,17 @@ def wait_ready(agent: "subprocess.Popen[str]") -> float:
     raise RuntimeError(f"the agent ended: {''.join(lines)}")
 
 
-def memory_mb(pid: int) -> tuple[float, float]:
-    """Resident memory now and at most, millions of bytes."""
-    text = Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
-    found = [
-        re.search(rf"^{key}:\s+(\d+) kB", text, re.M) for key in ("VmRSS", "VmHWM")
-    ]
-    now, most = (int(match[1]) * 1024 / 1e6 for match in found if match)
-    return now, most
-
-
-def cpu_s(pid: int) -> float:
-    """Processor time so far, with that of the system for it."""
-    fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2]
-    user, system = fields.split()[11:13]
-    return (int(user) + int(system)) / TICKS
-
-
 def _row(library: str, taken: list[Start]) -> str:
     ready_s, score_s, rss_mb, peak_mb, cpu = (
         float(np.median([getattr(start, field) for start in taken]))
         for field in Start.__dataclass_fields__
     )
-    memory = "met" if rss_mb <= MAX_MB else "not met"
-    start = "met" if max(ready_s, score_s) <= MAX_START_S else "not met"
     return (
-        f"| {library} | {ready_s:.2f} | {score_s:.2f}, {MAX_START_S:g} s {start} | "
-        f"{rss_mb:.0f}, {MAX_MB:.0f} {memory} | {peak_mb:.0f} | {cpu:.1%} |"
+        f"| {library} | {ready_s:.2f}, {_verdict(ready_s, MAX_START_S)} | "
+        f"{score_s:.2f}, {_verdict(score_s, MAX_START_S)} | "
+        f"{rss_mb:.0f}, {_verdict(rss_mb, MAX_MB)} | {peak_mb:.0f} | {cpu:.1%} |"
     )
+
+
+def _verdict(found: float, most: float) -> str:
+    return f"{most:g} {'met' if found <= most else 'not met'}"

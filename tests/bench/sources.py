@@ -1,11 +1,9 @@
 """What several sources take: recordings, and microphones with a process for each."""
 
 import json
-import re
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,15 +13,8 @@ import soundfile
 from asd_agent.bundle.bundle import Bundle
 from asd_agent.bundle.member import Member, open_members
 from asd_agent.bundle.site import Site
-from bench.footprint import (
-    DEVICE,
-    RATE_HZ,
-    cpu_s,
-    memory_mb,
-    running,
-    wait_ready,
-    write_config,
-)
+from bench.footprint import DEVICE, RATE_HZ, running, wait_ready, write_config
+from bench.process import children, cpu_s, memory_mb, own_mb
 from bench.sites import large_site
 from bench.sound import machine_sound
 from support.broker import Mosquitto, Subscriber, wait_for
@@ -109,26 +100,14 @@ def _scored(heard: Subscriber) -> set[str]:
 
 
 def _row(kind: Kind, pid: int) -> str:
-    captures = list(_children(pid))
+    captures = list(children(pid))
     before_s = sum(map(cpu_s, (pid, *captures)))
     time.sleep(LISTEN_S)
     core = (sum(map(cpu_s, (pid, *captures))) - before_s) / LISTEN_S
     own = ("-", "-")
     if captures:
         resident = max(memory_mb(capture)[0] for capture in captures)
-        own = f"{resident:.0f}", f"{max(map(_own_mb, captures)):.0f}"
+        own = f"{resident:.0f}", f"{max(map(own_mb, captures)):.0f}"
     return (
         f"| {kind.text} | {memory_mb(pid)[0]:.0f} | {own[0]} | {own[1]} | {core:.1%} |"
     )
-
-
-def _children(pid: int) -> Iterator[int]:
-    for task in Path(f"/proc/{pid}/task").iterdir():
-        yield from map(int, (task / "children").read_text().split())
-
-
-def _own_mb(pid: int) -> float:
-    """Memory that no other process shares, millions of bytes."""
-    text = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="utf-8")
-    private = re.findall(r"^Private_\w+:\s+(\d+) kB", text, re.M)
-    return sum(map(int, private)) * 1024 / 1e6

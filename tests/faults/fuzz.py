@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from faults.fuzz_child import MOST_CRASHES, Found
+from faults.fuzz_target import MEMORY
 from faults.fuzz_targets import TARGETS
 
 TESTS = Path(__file__).parents[1]
@@ -68,7 +69,7 @@ def one_process(
 ) -> list[Found]:
     """Try cases of some targets in a process of its own, and see how it ends."""
     keep.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="asd-fuzz-", dir=_memory()) as folder:
+    with tempfile.TemporaryDirectory(prefix="asd-fuzz-", dir=MEMORY) as folder:
         words = [str(seconds), str(seed), folder, str(keep), *names]
         limit_s = len(names) * (60 + PATIENCE * seconds)
         try:
@@ -101,11 +102,6 @@ def _died(name: str, seed: int, case: Path, how: str, keep: Path) -> Found:
         kept.write_bytes(case.read_bytes())
         how = f"{kept}: {how}"
     return Found(cases=1, crashes=1, first=how, used_s=1.0)
-
-
-def _memory() -> str | None:
-    """A folder in memory, if there is one: a medium would be waited for."""
-    return "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108
 
 
 def _path() -> str:

@@ -17,7 +17,7 @@ from asd_agent.errors import BundleError, SiteError
 from asd_agent.ledger import Ledger
 from asd_agent.mqtt.disk_outbox import FILE, DiskOutbox
 from asd_agent.update.tries import Tries
-from faults.fuzz_target import Make, Target
+from faults.fuzz_target import MEMORY, Make, Target
 from faults.mutation import altered_json, beginning, mutated, tensors
 from support.broker import wait_for
 from support.bundles import forge
@@ -25,7 +25,6 @@ from support.crashes import Quick
 from support.sounds import learnt, noise
 from support.updates import Device
 
-MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108
 CHANGES = (
     "UPDATE scores SET body = :value WHERE key % :part = 0",
     "UPDATE changes SET body = :value WHERE key % :part = 0",

@@ -1,11 +1,15 @@
 """Something that the device reads, and how to tamper with it."""
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from asd_agent.errors import AsdError
 from faults.mutation import Mutate, mutated
+
+MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108
+"""A folder in memory, if there is one: a medium would be waited for"""
 
 
 @dataclass(frozen=True, slots=True)
